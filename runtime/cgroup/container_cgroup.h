@@ -1,0 +1,84 @@
+// A container's leaf below its pod's cgroup: limits, membership, kill, OOM.
+//
+// Thread-safe per object only if the caller serialises; different leaves are
+// independent.
+
+#ifndef PINION_RUNTIME_CGROUP_CONTAINER_CGROUP_H_
+#define PINION_RUNTIME_CGROUP_CONTAINER_CGROUP_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "os/unique_fd.h"
+#include "runtime/cgroup/pod_cgroup.h"
+#include "state.pb.h"
+
+namespace pinion::cgroup {
+
+// One device rule of the cgroup-v2 eBPF filter.
+struct DeviceRule {
+  char type = 'c';     // 'b' or 'c'
+  int64_t major = -1;  // -1: any
+  int64_t minor = -1;  // -1: any
+  std::string access;  // subset of "rwm"
+};
+
+class ContainerCgroups {
+ public:
+  ContainerCgroups(Hierarchy hierarchy, MissingControllers missing);
+
+  // Checks limits without touching anything. InvalidArgument: malformed;
+  // FailedPrecondition: a controller that is missing is needed.
+  absl::Status Check(const state::Resources& resources) const;
+
+  // mkdir of the leaf <pod path>/<container id>, with every limit in force
+  // before anything runs in it. Exists already: brought to these limits.
+  // A failure leaves no leaf.
+  absl::StatusOr<os::UniqueFd> Create(const std::string& pod_path,
+                                      const std::string& container_id,
+                                      const state::Resources& resources);
+
+  // Writes what differs; all or nothing, read back.
+  absl::Status Update(const std::string& pod_path,
+                      const std::string& container_id,
+                      const state::Resources& resources);
+
+  // Attaches the device filter (replacing the one there is). Everything not
+  // listed is denied.
+  absl::Status SetDevices(int leaf_fd, const std::vector<DeviceRule>& rules);
+
+  // A child cgroup for one exec; its directory's descriptor.
+  absl::StatusOr<os::UniqueFd> CreateExec(const std::string& pod_path,
+                                          const std::string& container_id,
+                                          const std::string& exec_id);
+
+  // cgroup.kill of the leaf, or of one exec: the whole tree gets SIGKILL.
+  // Missing is success.
+  absl::Status Kill(const std::string& pod_path,
+                    const std::string& container_id);
+  absl::Status KillExec(const std::string& pod_path,
+                        const std::string& container_id,
+                        const std::string& exec_id);
+
+  // Kills, waits until it is empty (cgroup.events, no polling), removes it.
+  // Missing is success.
+  absl::Status Remove(const std::string& pod_path,
+                      const std::string& container_id);
+  absl::Status RemoveExec(const std::string& pod_path,
+                          const std::string& container_id,
+                          const std::string& exec_id);
+
+  // memory.events' oom_kill of the leaf; 0 where there is no controller.
+  absl::StatusOr<uint64_t> OomKills(const std::string& pod_path,
+                                    const std::string& container_id) const;
+
+ private:
+  const Hierarchy hierarchy_;
+  const MissingControllers missing_;
+};
+
+}  // namespace pinion::cgroup
+
+#endif  // PINION_RUNTIME_CGROUP_CONTAINER_CGROUP_H_

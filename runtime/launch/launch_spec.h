@@ -1,0 +1,134 @@
+// One process to start, completely resolved: nothing in it is looked up,
+// defaulted or validated again after the clone. The daemon fills a
+// LaunchSpec, EncodePlan flattens it (plan_writer.h), the monitor maps the
+// bytes and executes them (launch.h).
+//
+// Plain values; standard library only, as the monitor shares this folder.
+
+#ifndef PINION_RUNTIME_LAUNCH_LAUNCH_SPEC_H_
+#define PINION_RUNTIME_LAUNCH_LAUNCH_SPEC_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace pinion::launch {
+
+enum class Kind {
+  kContainer,  // a container's init: own mount namespace and rootfs
+  kExec,       // one more process in a running container
+};
+
+enum class PidNamespace {
+  kOwn,     // the process is PID 1
+  kPod,     // the pod's shared one, whose PID 1 is pinion's reaping init
+  kHost,    // the node's
+  kTarget,  // that of another container's process (target_pid)
+};
+
+enum class Propagation { kPrivate, kSlave, kShared };
+
+// The container's root: an overlay made inside its own mount namespace with
+// mount(2) relative to `base_dir`, so that names stay short and nothing ever
+// shows in the host's mount table.
+struct Rootfs {
+  std::string base_dir;             // absolute: the daemon's --root
+  std::vector<std::string> lowers;  // relative to base_dir, topmost first
+  std::string upper;                // relative; empty with `work`: read-only
+  std::string work;                 //   overlay of the lowers alone
+  bool readonly = false;
+  Propagation propagation = Propagation::kSlave;
+};
+
+// A bind mount of a host path (file or directory). The source is opened in
+// the host's namespace, the target inside the rootfs (created if missing)
+// with openat2(RESOLVE_IN_ROOT).
+struct BindMount {
+  std::string source;
+  std::string target;
+  bool readonly = false;
+  // mount_setattr(AT_RECURSIVE) with MOUNT_ATTR_RDONLY.
+  bool recursive_readonly = false;
+  Propagation propagation = Propagation::kPrivate;
+};
+
+// A kernel file system: proc, sysfs, tmpfs, devpts, mqueue, cgroup2.
+struct KernelMount {
+  std::string type;
+  std::string target;
+  std::string data;
+  uint64_t flags = 0;  // MS_* of mount(2)
+};
+
+struct DeviceNode {
+  std::string path;  // inside the rootfs
+  char type = 'c';
+  uint32_t major = 0;
+  uint32_t minor = 0;
+  mode_t mode = 0666;
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+
+struct Rlimit {
+  int resource = 0;
+  uint64_t soft = 0;
+  uint64_t hard = 0;
+};
+
+// Bits of capabilities(7). Inheritable stays empty, always.
+struct Capabilities {
+  uint64_t bounding = 0;
+  uint64_t effective = 0;
+  uint64_t permitted = 0;
+  uint64_t ambient = 0;
+};
+
+struct LaunchSpec {
+  Kind kind = Kind::kContainer;
+
+  std::vector<std::string> argv;  // argv[0] is looked up in env's PATH
+  std::vector<std::string> env;   // KEY=VALUE
+  std::string working_dir = "/";  // created if missing (containers only)
+
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::vector<gid_t> groups;  // supplementary, complete
+  mode_t umask = 022;
+
+  Capabilities capabilities;
+  bool no_new_privs = false;
+  // Compiled BPF (struct sock_filter array); empty: no filter.
+  std::string seccomp_program;
+  std::string apparmor_profile;  // empty: unconfined
+  std::vector<Rlimit> rlimits;
+  // -1000 … 1000. Lowering below the monitor's own needs CAP_SYS_RESOURCE;
+  // EACCES there is tolerated (architecture.md, "Test beds").
+  int oom_score_adj = 0;
+  bool set_oom_score_adj = false;
+  bool terminal = false;
+
+  PidNamespace pid_namespace = PidNamespace::kOwn;
+  // kTarget: a process in the PID namespace to join. kExec: the container's
+  // init, whose namespaces (mnt, pid, cgroup, and the pod's) are joined.
+  pid_t target_pid = 0;
+  // The init process's start time (field 22 of stat): a reused pid is
+  // refused with ESRCH. 0: not checked.
+  uint64_t target_start_ticks = 0;
+
+  // Containers only from here on.
+  Rootfs rootfs;
+  std::vector<KernelMount> kernel_mounts;  // in order, before bind mounts
+  std::vector<DeviceNode> devices;
+  std::vector<BindMount> mounts;  // in order of the request
+  std::vector<std::string> masked_paths;
+  std::vector<std::string> readonly_paths;
+  // Namespaced sysctls of the container's own namespaces are the pod's
+  //; none here.
+};
+
+}  // namespace pinion::launch
+
+#endif  // PINION_RUNTIME_LAUNCH_LAUNCH_SPEC_H_

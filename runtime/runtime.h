@@ -1,0 +1,112 @@
+// The runtime core: pods and containers of this node. What cri/ calls, in the
+// domain's words (state.proto); it knows no gRPC and no CRI message.
+//
+// Thread-safe. Lists and statuses read snapshots and take no pod's lock, so
+// they stay quick whatever else is under way. Mutations of one pod are
+// serialised; a second RunPod, CreateContainer or StartContainer with the
+// same identity joins the first (faults.md, 14 and 15).
+//
+// Ids given to the methods may be full ids or unambiguous prefixes where the
+// method says so; NotFound otherwise.
+
+#ifndef PINION_RUNTIME_RUNTIME_H_
+#define PINION_RUNTIME_RUNTIME_H_
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "image/image_service.h"
+#include "metrics/metrics.h"
+#include "network/pod_network.h"
+#include "runtime/cgroup/container_cgroup.h"
+#include "runtime/cgroup/pod_cgroup.h"
+#include "state.pb.h"
+
+namespace pinion::runtime {
+
+using PodSnapshot = std::shared_ptr<const state::PodRecord>;
+using ContainerSnapshot = std::shared_ptr<const state::ContainerRecord>;
+
+struct ExecResult {
+  std::string stdout_data;
+  std::string stderr_data;
+  int32_t exit_code = 0;
+};
+
+struct Options {
+  // Persistent: state.db, layers/, containers/. Default /var/lib/pinion.
+  std::string root;
+  // tmpfs: pods/<id>/, ipam/. Default /run/pinion.
+  std::string state;
+  // Runtime handlers that RunPod accepts; "" is always accepted.
+  std::vector<std::string> handlers;
+  // From the configuration: applied where a container asks RuntimeDefault, or
+  // (seccomp_default) does not say.
+  bool seccomp_default = false;
+  // Sysctls a pod may set, beyond the safe ones.
+  std::vector<std::string> allowed_unsafe_sysctls;
+};
+
+struct Dependencies {
+  image::ImageService* images = nullptr;
+  network::PodNetwork* network = nullptr;
+  cgroup::PodCgroupDriver* pod_cgroups = nullptr;
+  cgroup::ContainerCgroups* container_cgroups = nullptr;
+  metrics::Registry* metrics = nullptr;
+};
+
+class Runtime {
+ public:
+  // Opens the records and recovers: finishes or undoes what a crash left,
+  // reconnects to the monitors. Dependencies outlive the runtime.
+  static absl::StatusOr<std::unique_ptr<Runtime>> Create(
+      const Options& options, const Dependencies& dependencies);
+  virtual ~Runtime() = default;
+
+  // Returns the pod's id. With the identity (name, namespace, uid, attempt)
+  // of a pod that exists or is being made: joins, returns that id.
+  virtual absl::StatusOr<std::string> RunPod(const state::PodSpec& spec) = 0;
+  // Idempotent; unknown ids succeed.
+  virtual absl::Status StopPod(const std::string& id) = 0;
+  virtual absl::Status RemovePod(const std::string& id) = 0;
+  virtual std::vector<PodSnapshot> ListPods() const = 0;
+  // Full id or unambiguous prefix; NotFound.
+  virtual absl::StatusOr<PodSnapshot> FindPod(const std::string& id) const = 0;
+
+  virtual absl::StatusOr<std::string> CreateContainer(
+      const std::string& pod_id, const state::ContainerSpec& spec) = 0;
+  virtual absl::Status StartContainer(const std::string& id) = 0;
+  // The stop signal, SIGKILL after `grace` (zero: at once). Idempotent;
+  // unknown ids succeed.
+  virtual absl::Status StopContainer(const std::string& id,
+                                     std::chrono::seconds grace) = 0;
+  virtual absl::Status RemoveContainer(const std::string& id) = 0;
+  virtual std::vector<ContainerSnapshot> ListContainers() const = 0;
+  virtual absl::StatusOr<ContainerSnapshot> FindContainer(
+      const std::string& id) const = 0;
+
+  // `timeout` zero: none. DeadlineExceeded after killing the exec's whole
+  // process tree. At most 16 MB a stream (the rest is read and dropped).
+  virtual absl::StatusOr<ExecResult> ExecSync(
+      const std::string& container_id, const std::vector<std::string>& command,
+      std::chrono::seconds timeout) = 0;
+
+  virtual absl::Status ReopenLog(const std::string& container_id) = 0;
+
+  // The netns path tools are given: /proc/<monitor>/fd/N; empty with host
+  // network or when the pod is not ready.
+  virtual std::string NetnsPath(const state::PodRecord& pod) const = 0;
+
+  // Bytes and inodes that the containers' writable layers use.
+  virtual absl::StatusOr<image::FsUsage> WritableUsage() const = 0;
+};
+
+}  // namespace pinion::runtime
+
+#endif  // PINION_RUNTIME_RUNTIME_H_
