@@ -1,5 +1,6 @@
 // Our api.proto against the table of the CRI's wire contract, both ways.
 
+#include <google/protobuf/descriptor.pb.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
