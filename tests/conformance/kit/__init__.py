@@ -1,0 +1,1 @@
+"""The offline registry kit: makes images from nothing and serves them."""
