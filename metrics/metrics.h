@@ -2,11 +2,16 @@
 // base units (seconds, bytes), `_total` on counters.
 //
 // Everything here is thread-safe. Instruments live as long as their Registry;
-// hot paths keep the reference that Add… or With returned.
+// hot paths keep the reference that Add… returned.
+//
+// Labels come from fixed sets (an RPC's name, a phase), never from a pod or an
+// image. Should one grow all the same, series beyond kMaxSeries of a name are
+// counted together under the label value "other".
 
 #ifndef PINION_METRICS_METRICS_H_
 #define PINION_METRICS_METRICS_H_
 
+#include <cstddef>
 #include <functional>
 #include <map>
 #include <memory>
@@ -17,9 +22,13 @@ namespace pinion::metrics {
 
 using Labels = std::map<std::string, std::string>;
 
+// Label combinations of one name.
+inline constexpr size_t kMaxSeries = 256;
+
 class Counter {
  public:
   virtual ~Counter() = default;
+  // A negative `by` is ignored.
   virtual void Increment(double by = 1) = 0;
 };
 
@@ -47,7 +56,8 @@ class Registry {
   virtual ~Registry() = default;
 
   // The instrument with these labels; made on first use. The same name must
-  // always come with the same help text and label keys.
+  // always come with the same help text, kind and label keys; names that
+  // Prometheus does not take end the program: they are ours.
   virtual Counter& AddCounter(const std::string& name, const std::string& help,
                               const Labels& labels = {}) = 0;
   virtual Gauge& AddGauge(const std::string& name, const std::string& help,
