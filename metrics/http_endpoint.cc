@@ -49,9 +49,8 @@ class Endpoint final : public HttpEndpoint {
       : listener_(std::move(listener)),
         port_(port),
         registry_(registry),
-        reactor_(std::move(reactor)) {}
-  // The thread ends before what its callbacks use goes away.
-  ~Endpoint() override { reactor_.reset(); }
+        reactor_(reactor.get()),
+        owned_reactor_(std::move(reactor)) {}
 
   absl::Status Listen() {
     return reactor_->Add(listener_.get(), EPOLLIN,
@@ -73,7 +72,10 @@ class Endpoint final : public HttpEndpoint {
   const uint16_t port_;
   Registry& registry_;
   std::map<int, Connection> connections_;
-  std::unique_ptr<os::Reactor> reactor_;
+  // Callbacks use this pointer: it stays valid until the thread has ended.
+  os::Reactor* const reactor_;
+  // Last, so that the thread ends before what its callbacks use goes away.
+  std::unique_ptr<os::Reactor> owned_reactor_;
 };
 
 void Endpoint::Accept() {
