@@ -3,6 +3,7 @@
 import random
 
 from kit.image import Image, Index, Layer
+from kit.rootfs import program
 from kit.tree import (char_device, directory, fifo, file, hard_link, opaque,
                       symlink, whiteout)
 
@@ -47,6 +48,7 @@ def layered():
         file("names/-dash", "name\n"), file("names/...", "name\n"),
         file("implied/parents/file", "no entry names the parents\n"),
         file("empty", ""), file("times", "x", mtime=86_400),
+        file("pause", program("pause"), 0o755),
     ]
     second = [
         whiteout("removed"), whiteout("part/gone"),
@@ -68,7 +70,8 @@ def layered():
 def implied_parents():
     """A second layer writes into a directory that only the first describes."""
     return [
-        Layer([directory("data", 0o710, uid=11, gid=12),
+        Layer([file("pause", program("pause"), 0o755),
+               directory("data", 0o710, uid=11, gid=12),
                directory("data/private", 0o700, uid=1234, gid=5678),
                file("data/private/old", "old\n")]),
         Layer([file("data/private/new", "new\n")]),
@@ -94,8 +97,9 @@ def extra(make_image):
     shared = [Layer([file(f"layer-{n}", f"{n}\n" * 1000)]) for n in range(8)]
     text = [file("data", "the quick brown fox\n" * 5000)]
     return {
-        OURS + "layered:1": Image(layered(), {"Cmd": ["/none"]}),
-        OURS + "implied-parents:1": Image(implied_parents()),
+        OURS + "layered:1": Image(layered(), {"Cmd": ["/pause"]}),
+        OURS + "implied-parents:1": Image(implied_parents(),
+                                           {"Cmd": ["/pause"]}),
         OURS + "gzip:1": Image([Layer(text)]),
         OURS + "zstd:1": Image([Layer(text, "zstd")]),
         OURS + "plain:1": Image([Layer(text, "none")]),

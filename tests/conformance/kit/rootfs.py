@@ -6,6 +6,7 @@ what several specs look at.
 """
 
 import functools
+import os
 import pathlib
 import re
 import shutil
@@ -56,15 +57,43 @@ def program(name):
         return out.read_bytes()
 
 
+def libraries(binary):
+    """What a program is linked with; empty for a static one."""
+    linked = subprocess.run(["ldd", binary], check=False, text=True,
+                            stdout=subprocess.PIPE,
+                            stderr=subprocess.DEVNULL).stdout
+    return re.findall(r"(/\S+) \(0x", linked)
+
+
+@functools.cache
+def dynamic_busybox():
+    """Path of Debian's dynamic busybox: the installed one, else, where
+    busybox-static took its place (the two exclude each other), the one in the
+    package, unpacked into the cache."""
+    installed = shutil.which("busybox")
+    if installed and libraries(installed):
+        return installed
+    cache = pathlib.Path(os.environ.get("PINION_CACHE")
+                         or "~/.cache/pinion").expanduser() / "busybox"
+    unpacked = cache / "bin" / "busybox"
+    if not unpacked.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as scratch:
+            subprocess.run([tool("apt-get"), "-qq", "download", "busybox"],
+                           cwd=scratch, check=True)
+            package, = pathlib.Path(scratch).glob("busybox_*.deb")
+            subprocess.run(["dpkg-deb", "-x", str(package), scratch],
+                           check=True)
+            unpacked.parent.mkdir(exist_ok=True)
+            (pathlib.Path(scratch) / "bin" / "busybox").rename(unpacked)
+    return str(unpacked)
+
+
 def busybox_files():
     """busybox and what it is linked with: [(path in the image, host path)]."""
-    binary = tool("busybox")
-    linked = subprocess.run(["ldd", binary], check=True, text=True,
-                            stdout=subprocess.PIPE).stdout
-    libraries = re.findall(r"(/\S+) \(0x", linked)
-    if not libraries:
-        raise MissingTool("busybox is the static one: install `busybox`")
-    return [("bin/busybox", binary)] + [(p.lstrip("/"), p) for p in libraries]
+    binary = dynamic_busybox()
+    return [("bin/busybox", binary)] + [(path.lstrip("/"), path)
+                                        for path in libraries(binary)]
 
 
 def parents(paths):
@@ -78,7 +107,7 @@ def parents(paths):
 def busybox(more_passwd="", more_group=""):
     """The busybox image's entries."""
     programs = busybox_files()
-    applets = subprocess.run([tool("busybox"), "--list"], check=True,
+    applets = subprocess.run([dynamic_busybox(), "--list"], check=True,
                              text=True, stdout=subprocess.PIPE).stdout.split()
     paths = [path for path, _ in programs]
     entries = [directory(path) for path in sorted(

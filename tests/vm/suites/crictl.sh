@@ -1,0 +1,80 @@
+#!/bin/bash
+# crictl against piniond under systemd: the whole round trip, then a pod whose
+# limits are read back on disk and from inside, before and after systemd is
+# reloaded, re-executed and has changed the pod's scope.
+set -uo pipefail
+tree=$(cd "$(dirname "$0")/../../.." && pwd)
+
+bash "$tree/tests/conformance/crictl_roundtrip.sh"
+roundtrip=$?
+
+# shellcheck source=tests/conformance/bed.sh
+source "$tree/tests/conformance/bed.sh"
+
+# What is asked, and where it must be seen. cpu.max is quota and period.
+readonly -A limits=(
+  [cpu.max]="50000 100000" [memory.max]=67108864 [cpuset.cpus]=2-3
+  [cpuset.mems]=1)
+
+on_disk() { cat "$leaf/$1"; }
+inside() { crictl exec -s "$id" cat "/sys/fs/cgroup/$1"; }
+
+# check_limits WHEN
+check_limits() {
+  local file
+  for file in "${!limits[@]}"; do
+    check "$file on disk $1" "${limits[$file]}" "$(on_disk "$file")"
+    check "$file from inside $1" "${limits[$file]}" "$(inside "$file")"
+  done
+  check "affinity of an exec $1" 2-3 "$(allowed self)"
+  check "affinity of the container's process $1" 2-3 "$(allowed 1)"
+}
+
+allowed() {
+  crictl exec -s "$id" sed -n 's/^Cpus_allowed_list:\t//p' "/proc/$1/status"
+}
+
+start_limited() {
+  bed_step "a container with limits"
+  check_match "pull" "sha256:" "$(crictl pull "$busybox" 2>&1)"
+  write_pod limits
+  pod=$(crictl runp "$bed_scratch/pod.json")
+  need runp "$pod"
+  container limited "$busybox" '"command": ["sleep", "1000000"]' \
+    '"cpu_period": 100000, "cpu_quota": 50000, "cpu_shares": 512,
+     "memory_limit_in_bytes": 67108864, "cpuset_cpus": "2-3",
+     "cpuset_mems": "1"'
+  id=$(create limited "$pod")
+  need create "$id"
+  check start "$id" "$(crictl start "$id")"
+  leaf=$(bed_leaf "$id")
+  need "the container's cgroup" "$leaf"
+  check_match "the cgroup lies in the pod's slice" "/$bed_cgroup_parent/" \
+    "$leaf"
+}
+
+shake_systemd() {
+  local scope
+  scope=$(basename "$(dirname "$leaf")")
+  check "the pod's unit is active" active "$(systemctl is-active "$scope")"
+  check_limits "at first"
+  check "daemon-reload" 0 "$(systemctl daemon-reload; echo $?)"
+  check_limits "after daemon-reload"
+  check "daemon-reexec" 0 "$(systemctl daemon-reexec; echo $?)"
+  check_limits "after daemon-reexec"
+  check "set-property" 0 \
+    "$(systemctl set-property --runtime "$scope" CPUWeight=50; echo $?)"
+  check_limits "after set-property on the scope"
+  check "it still runs" CONTAINER_RUNNING "$(state_of "$id")"
+
+  check_match "rmp" "$pod" "$(crictl rmp --force "$pod" 2>&1)"
+  eventually 10 "the pod's unit is gone" inactive systemctl is-active "$scope"
+  check "its cgroup is gone" no "$([[ -d $leaf ]] && echo yes || echo no)"
+  check "failed units" "" "$(systemctl list-units --failed --plain -q)"
+}
+
+bed_start
+start_limited
+shake_systemd
+bed_failed=$((bed_failed + (roundtrip == 0 ? 0 : 1)))
+bed_finish
