@@ -34,27 +34,34 @@ inline absl::Status Annotate(const absl::Status& status,
 #define PINION_MACRO_CONCAT_INNER_(a, b) a##b
 #define PINION_MACRO_CONCAT_(a, b) PINION_MACRO_CONCAT_INNER_(a, b)
 
-// Returns from the function if `expr` (an absl::Status) is not OK.
-#define PINION_RETURN_IF_ERROR(expr)                 \
-  do {                                               \
-    absl::Status pinion_status_ = (expr);            \
-    if (!pinion_status_.ok()) return pinion_status_; \
+// Returns from the function if `expr` (an absl::Status) is not OK. __COUNTER__
+// keeps the names of nested uses (a lambda in `expr`) apart.
+#define PINION_RETURN_IF_ERROR(expr) \
+  PINION_RETURN_IF_ERROR_IMPL_(      \
+      PINION_MACRO_CONCAT_(pinion_status_, __COUNTER__), expr)
+
+#define PINION_RETURN_IF_ERROR_IMPL_(tmp, expr) \
+  do {                                          \
+    absl::Status tmp = (expr);                  \
+    if (!tmp.ok()) return tmp;                  \
   } while (false)
 
 // The same, with a phrase in front of the message.
-#define PINION_RETURN_IF_ERROR_AS(expr, phrase)            \
-  do {                                                     \
-    absl::Status pinion_status_ = (expr);                  \
-    if (!pinion_status_.ok()) {                            \
-      return ::pinion::Annotate(pinion_status_, (phrase)); \
-    }                                                      \
+#define PINION_RETURN_IF_ERROR_AS(expr, phrase) \
+  PINION_RETURN_IF_ERROR_AS_IMPL_(              \
+      PINION_MACRO_CONCAT_(pinion_status_, __COUNTER__), expr, phrase)
+
+#define PINION_RETURN_IF_ERROR_AS_IMPL_(tmp, expr, phrase)   \
+  do {                                                       \
+    absl::Status tmp = (expr);                               \
+    if (!tmp.ok()) return ::pinion::Annotate(tmp, (phrase)); \
   } while (false)
 
 // `PINION_ASSIGN_OR_RETURN(auto x, F())`: declares or assigns x, or returns
 // F()'s status.
 #define PINION_ASSIGN_OR_RETURN(lhs, expr) \
   PINION_ASSIGN_OR_RETURN_IMPL_(           \
-      PINION_MACRO_CONCAT_(pinion_status_or_, __LINE__), lhs, expr)
+      PINION_MACRO_CONCAT_(pinion_status_or_, __COUNTER__), lhs, expr)
 
 #define PINION_ASSIGN_OR_RETURN_IMPL_(tmp, lhs, expr) \
   auto tmp = (expr);                                  \
@@ -64,7 +71,7 @@ inline absl::Status Annotate(const absl::Status& status,
 // The same, with a phrase in front of the message.
 #define PINION_ASSIGN_OR_RETURN_AS(lhs, expr, phrase) \
   PINION_ASSIGN_OR_RETURN_AS_IMPL_(                   \
-      PINION_MACRO_CONCAT_(pinion_status_or_, __LINE__), lhs, expr, phrase)
+      PINION_MACRO_CONCAT_(pinion_status_or_, __COUNTER__), lhs, expr, phrase)
 
 #define PINION_ASSIGN_OR_RETURN_AS_IMPL_(tmp, lhs, expr, phrase)    \
   auto tmp = (expr);                                                \
