@@ -1,0 +1,123 @@
+// What piniond can be told: the configuration's values, and the table of its
+// keys that the parser, docs/configuration.md and deploy/pinion.toml share.
+//
+// Values only; where they come from is config_file.h (TOML) and flags.h (the
+// command line). Plain data, not synchronised.
+
+#ifndef PINION_DAEMON_CONFIG_H_
+#define PINION_DAEMON_CONFIG_H_
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/log.h"
+
+namespace pinion::daemon {
+
+enum class CgroupDriverChoice { kAuto, kSystemd, kCgroupfs };
+
+struct CriConfig {
+  std::string socket;  // empty: <state>/pinion.sock
+  std::string socket_group;
+  int64_t max_calls = 4096;
+};
+
+struct MetricsConfig {
+  std::string address = "127.0.0.1:9469";  // empty: no endpoint
+};
+
+struct CgroupConfig {
+  CgroupDriverChoice driver = CgroupDriverChoice::kAuto;
+  std::string default_parent;  // empty: pinion.slice or /pinion
+  bool ignore_missing_controllers = false;
+};
+
+struct NetworkConfig {
+  std::string mode = "macvlan";
+  std::string parent = "auto";
+  std::string range;   // empty: from UpdateRuntimeConfig
+  std::string subnet;  // empty: the range
+  std::string gateway;
+  std::vector<std::string> exclude;
+  std::string service_cidr;
+  std::string host_link_name = "pinion-host";
+  int64_t mtu = 0;  // 0: the parent's
+  std::chrono::seconds cool_down{60};
+};
+
+struct ImageConfig {
+  std::string registry_config_dir = "/etc/pinion/certs.d";
+  std::vector<std::string> insecure_registries;
+  std::string default_registry;
+  std::string http_proxy;
+  std::string https_proxy;
+  std::string no_proxy;
+  int64_t parallel_layers = 8;
+  std::vector<std::string> pinned;
+};
+
+struct RuntimeConfig {
+  std::vector<std::string> handlers;
+  bool seccomp_default = false;
+  std::vector<std::string> allowed_unsafe_sysctls;
+};
+
+struct Config {
+  std::string root = "/var/lib/pinion";
+  std::string state = "/run/pinion";
+  LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kText;
+
+  CriConfig cri;
+  MetricsConfig metrics;
+  CgroupConfig cgroup;
+  NetworkConfig network;
+  ImageConfig image;
+  RuntimeConfig runtime;
+
+  // Key -> where it was set ("FILE:LINE" or "--flag"); absent: the default.
+  std::map<std::string, std::string> origins;
+
+  std::string SocketPath() const;
+};
+
+using ConfigValue =
+    std::variant<std::string, int64_t, bool, std::vector<std::string>>;
+
+struct ConfigKey {
+  // "log_level", "network.range".
+  std::string name;
+  // As TOML, for the reference and the sample.
+  std::string default_value;
+  // What SIGHUP applies; everything else needs a restart.
+  bool reloadable = false;
+  // InvalidArgument says what is wrong with the value, without the key.
+  std::function<absl::Status(const ConfigValue&, Config*)> apply;
+  // The effective value, for Status and for telling changes; secrets in it
+  // (a proxy's user) are masked.
+  std::function<ConfigValue(const Config&)> show;
+};
+
+// Every key, in the order of the reference.
+const std::vector<ConfigKey>& ConfigKeys();
+// Null if there is no such key.
+const ConfigKey* FindConfigKey(const std::string& name);
+
+// The key that a person most likely meant, or empty.
+std::string NearestConfigKey(const std::string& name);
+
+// The effective configuration as one JSON object, sections nested.
+std::string ConfigJson(const Config& config);
+
+// Names of keys whose values differ, in the order of the reference.
+std::vector<std::string> ChangedKeys(const Config& before, const Config& after);
+
+}  // namespace pinion::daemon
+
+#endif  // PINION_DAEMON_CONFIG_H_

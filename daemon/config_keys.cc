@@ -1,0 +1,281 @@
+// The table of keys: name, check, member. docs/configuration.md describes
+// each; a test compares the two lists and deploy/pinion.toml.
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/status_macros.h"
+#include "daemon/config.h"
+#include "daemon/config_checks.h"
+
+namespace pinion::daemon {
+namespace {
+
+template <typename T>
+using Member = std::function<T&(Config&)>;
+using Check = absl::Status (*)(const std::string&);
+
+absl::Status WrongType(absl::string_view wanted) {
+  return absl::InvalidArgumentError(absl::StrCat("must be ", wanted));
+}
+
+std::string Quote(const std::string& text) {
+  return absl::StrCat("\"", text, "\"");
+}
+
+// A member is only read through a copy: Member<T> takes a mutable Config.
+template <typename T>
+T Read(const Member<T>& member, const Config& config) {
+  Config copy = config;
+  return member(copy);
+}
+
+ConfigKey Text(const std::string& name, Member<std::string> member,
+               Check check) {
+  ConfigKey key;
+  key.name = name;
+  key.default_value = Quote(Read(member, Config()));
+  key.apply = [member, check](const ConfigValue& value, Config* config) {
+    const auto* text = std::get_if<std::string>(&value);
+    if (text == nullptr) return WrongType("a string");
+    PINION_RETURN_IF_ERROR(check(*text));
+    member(*config) = *text;
+    return absl::OkStatus();
+  };
+  key.show = [member](const Config& config) {
+    return ConfigValue(Read(member, config));
+  };
+  return key;
+}
+
+// A proxy's URL may hold a password.
+ConfigKey Proxy(const std::string& name, Member<std::string> member) {
+  ConfigKey key = Text(name, member, ProxyOrEmpty);
+  key.show = [member](const Config& config) {
+    return ConfigValue(WithoutUserInfo(Read(member, config)));
+  };
+  return key;
+}
+
+ConfigKey List(const std::string& name, Member<std::vector<std::string>> member,
+               Check check) {
+  ConfigKey key;
+  key.name = name;
+  key.default_value = "[]";
+  key.apply = [member, check](const ConfigValue& value, Config* config) {
+    const auto* list = std::get_if<std::vector<std::string>>(&value);
+    if (list == nullptr) return WrongType("a list of strings");
+    for (const std::string& item : *list) {
+      PINION_RETURN_IF_ERROR_AS(check(item), "each item");
+    }
+    member(*config) = *list;
+    return absl::OkStatus();
+  };
+  key.show = [member](const Config& config) {
+    return ConfigValue(Read(member, config));
+  };
+  return key;
+}
+
+ConfigKey Number(const std::string& name, Member<int64_t> member, int64_t least,
+                 int64_t most) {
+  ConfigKey key;
+  key.name = name;
+  key.default_value = absl::StrCat(Read(member, Config()));
+  key.apply = [member, least, most](const ConfigValue& value, Config* config) {
+    const auto* number = std::get_if<int64_t>(&value);
+    if (number == nullptr || *number < least || *number > most) {
+      return WrongType(absl::StrCat("an integer from ", least, " to ", most));
+    }
+    member(*config) = *number;
+    return absl::OkStatus();
+  };
+  key.show = [member](const Config& config) {
+    return ConfigValue(Read(member, config));
+  };
+  return key;
+}
+
+ConfigKey Flag(const std::string& name, Member<bool> member) {
+  ConfigKey key;
+  key.name = name;
+  key.default_value = Read(member, Config()) ? "true" : "false";
+  key.apply = [member](const ConfigValue& value, Config* config) {
+    const auto* flag = std::get_if<bool>(&value);
+    if (flag == nullptr) return WrongType("true or false");
+    member(*config) = *flag;
+    return absl::OkStatus();
+  };
+  key.show = [member](const Config& config) {
+    return ConfigValue(Read(member, config));
+  };
+  return key;
+}
+
+// One of several words.
+template <typename T>
+ConfigKey Choice(const std::string& name, Member<T> member,
+                 std::vector<std::pair<std::string, T>> words) {
+  const auto word_of = [words](const T& wanted) -> std::string {
+    for (const auto& [word, value] : words) {
+      if (value == wanted) return word;
+    }
+    return "";
+  };
+  ConfigKey key;
+  key.name = name;
+  key.default_value = Quote(word_of(Read(member, Config())));
+  key.apply = [member, words](const ConfigValue& value, Config* config) {
+    std::vector<std::string> names;
+    const auto* text = std::get_if<std::string>(&value);
+    for (const auto& [word, meaning] : words) {
+      if (text != nullptr && word == *text) {
+        member(*config) = meaning;
+        return absl::OkStatus();
+      }
+      names.push_back(Quote(word));
+    }
+    return WrongType(absl::StrCat(
+        "one of ", absl::StrJoin(names, ", "),
+        text == nullptr ? "" : absl::StrCat(", not ", Quote(*text))));
+  };
+  key.show = [member, word_of](const Config& config) {
+    return ConfigValue(word_of(Read(member, config)));
+  };
+  return key;
+}
+
+ConfigKey Duration(const std::string& name, Member<std::chrono::seconds> member,
+                   std::chrono::seconds most) {
+  const auto show = [member](const Config& config) {
+    return absl::StrCat(Read(member, config).count(), "s");
+  };
+  ConfigKey key;
+  key.name = name;
+  key.default_value = Quote(show(Config()));
+  key.apply = [member, most](const ConfigValue& value, Config* config) {
+    const auto* text = std::get_if<std::string>(&value);
+    if (text == nullptr) return WrongType("a duration as a string (\"90s\")");
+    PINION_ASSIGN_OR_RETURN(const int64_t seconds, DurationSeconds(*text));
+    if (seconds > most.count()) {
+      return WrongType(absl::StrCat("at most ", most.count(), "s"));
+    }
+    member(*config) = std::chrono::seconds(seconds);
+    return absl::OkStatus();
+  };
+  key.show = [show](const Config& config) { return ConfigValue(show(config)); };
+  return key;
+}
+
+ConfigKey Reloadable(ConfigKey key) {
+  key.reloadable = true;
+  return key;
+}
+
+// NOLINTNEXTLINE: a member of Config, as the functions above want it.
+#define PINION_MEMBER(path) \
+  [](Config & c) -> auto& { return c.path; }
+
+void AddGeneral(std::vector<ConfigKey>* keys) {
+  keys->push_back(Text("root", PINION_MEMBER(root), AbsolutePath));
+  keys->push_back(Text("state", PINION_MEMBER(state), AbsolutePath));
+  keys->push_back(
+      Reloadable(Choice<LogLevel>("log_level", PINION_MEMBER(log_level),
+                                  {{"debug", LogLevel::kDebug},
+                                   {"info", LogLevel::kInfo},
+                                   {"warning", LogLevel::kWarning},
+                                   {"error", LogLevel::kError}})));
+  keys->push_back(Choice<LogFormat>(
+      "log_format", PINION_MEMBER(log_format),
+      {{"text", LogFormat::kText}, {"json", LogFormat::kJson}}));
+  keys->push_back(
+      Text("cri.socket", PINION_MEMBER(cri.socket), SocketPathOrEmpty));
+  keys->push_back(
+      Text("cri.socket_group", PINION_MEMBER(cri.socket_group), AnyText));
+  keys->push_back(
+      Number("cri.max_calls", PINION_MEMBER(cri.max_calls), 16, 65536));
+  keys->push_back(Text("metrics.address", PINION_MEMBER(metrics.address),
+                       ListenAddressOrEmpty));
+  keys->push_back(Choice<CgroupDriverChoice>(
+      "cgroup.driver", PINION_MEMBER(cgroup.driver),
+      {{"auto", CgroupDriverChoice::kAuto},
+       {"systemd", CgroupDriverChoice::kSystemd},
+       {"cgroupfs", CgroupDriverChoice::kCgroupfs}}));
+  keys->push_back(Text("cgroup.default_parent",
+                       PINION_MEMBER(cgroup.default_parent),
+                       CgroupParentOrEmpty));
+  keys->push_back(Choice<bool>("cgroup.missing_controllers",
+                               PINION_MEMBER(cgroup.ignore_missing_controllers),
+                               {{"refuse", false}, {"ignore", true}}));
+}
+
+void AddNetwork(std::vector<ConfigKey>* keys) {
+  keys->push_back(
+      Choice<std::string>("network.mode", PINION_MEMBER(network.mode),
+                          {{"macvlan", "macvlan"}, {"none", "none"}}));
+  keys->push_back(
+      Text("network.parent", PINION_MEMBER(network.parent), ParentDevice));
+  keys->push_back(
+      Text("network.range", PINION_MEMBER(network.range), CidrOrEmpty));
+  keys->push_back(
+      Text("network.subnet", PINION_MEMBER(network.subnet), CidrOrEmpty));
+  keys->push_back(Text("network.gateway", PINION_MEMBER(network.gateway),
+                       IpAddressOrEmpty));
+  keys->push_back(
+      List("network.exclude", PINION_MEMBER(network.exclude), AddressSet));
+  keys->push_back(Text("network.service_cidr",
+                       PINION_MEMBER(network.service_cidr), CidrOrEmpty));
+  keys->push_back(Text("network.host_link_name",
+                       PINION_MEMBER(network.host_link_name), DeviceName));
+  keys->push_back(Number("network.mtu", PINION_MEMBER(network.mtu), 0, 65535));
+  keys->push_back(Duration("network.cool_down",
+                           PINION_MEMBER(network.cool_down),
+                           std::chrono::hours(24)));
+}
+
+void AddImage(std::vector<ConfigKey>* keys) {
+  keys->push_back(Text("image.registry_config_dir",
+                       PINION_MEMBER(image.registry_config_dir),
+                       AbsolutePathOrEmpty));
+  keys->push_back(List("image.insecure_registries",
+                       PINION_MEMBER(image.insecure_registries), RegistryHost));
+  keys->push_back(Text("image.default_registry",
+                       PINION_MEMBER(image.default_registry),
+                       RegistryHostOrEmpty));
+  keys->push_back(Proxy("image.http_proxy", PINION_MEMBER(image.http_proxy)));
+  keys->push_back(Proxy("image.https_proxy", PINION_MEMBER(image.https_proxy)));
+  keys->push_back(
+      Text("image.no_proxy", PINION_MEMBER(image.no_proxy), AnyText));
+  keys->push_back(Number("image.parallel_layers",
+                         PINION_MEMBER(image.parallel_layers), 1, 64));
+  keys->push_back(List("image.pinned", PINION_MEMBER(image.pinned), AnyText));
+}
+
+void AddRuntime(std::vector<ConfigKey>* keys) {
+  keys->push_back(
+      List("runtime.handlers", PINION_MEMBER(runtime.handlers), HandlerName));
+  keys->push_back(
+      Flag("runtime.seccomp_default", PINION_MEMBER(runtime.seccomp_default)));
+  keys->push_back(List("runtime.allowed_unsafe_sysctls",
+                       PINION_MEMBER(runtime.allowed_unsafe_sysctls),
+                       SysctlPattern));
+}
+
+#undef PINION_MEMBER
+
+}  // namespace
+
+const std::vector<ConfigKey>& ConfigKeys() {
+  static const auto& keys = *[] {
+    auto* all = new std::vector<ConfigKey>;
+    AddGeneral(all);
+    AddNetwork(all);
+    AddImage(all);
+    AddRuntime(all);
+    return all;
+  }();
+  return keys;
+}
+
+}  // namespace pinion::daemon

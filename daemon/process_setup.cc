@@ -1,0 +1,46 @@
+#include "daemon/process_setup.h"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "os/file.h"
+
+namespace pinion::daemon {
+namespace {
+
+constexpr rlim_t kWantedFiles = 1 << 20;
+
+}  // namespace
+
+void TuneMalloc() {
+  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_TRIM_THRESHOLD, 128 << 10);
+  mallopt(M_MMAP_THRESHOLD, 128 << 10);
+}
+
+void RaiseFileLimit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  rlimit wanted = {std::max(limit.rlim_cur, kWantedFiles),
+                   std::max(limit.rlim_max, kWantedFiles)};
+  if (setrlimit(RLIMIT_NOFILE, &wanted) == 0) return;
+  // The hard limit may only be raised with CAP_SYS_RESOURCE.
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+void ProtectFromOomKiller() {
+  const absl::Status status =
+      os::WriteKernelFile(AT_FDCWD, "/proc/self/oom_score_adj", "-999");
+  if (!status.ok()) {
+    Log(LogLevel::kWarning,
+        "the kernel's OOM killer may choose the daemon: no CAP_SYS_RESOURCE",
+        {{"error", status.ToString()}});
+  }
+}
+
+}  // namespace pinion::daemon

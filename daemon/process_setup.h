@@ -1,0 +1,24 @@
+// What the daemon asks of the kernel and the C library for itself, before its
+// threads start.
+
+#ifndef PINION_DAEMON_PROCESS_SETUP_H_
+#define PINION_DAEMON_PROCESS_SETUP_H_
+
+namespace pinion::daemon {
+
+// Few malloc arenas and memory that goes back to the kernel: the daemon has
+// many short-lived threads, and 64 MiB of address space each would add up in
+// resident pages (mallopt(3)).
+void TuneMalloc();
+
+// Raises RLIMIT_NOFILE as far as it goes: a pod costs three descriptors.
+void RaiseFileLimit();
+
+// oom_score_adj -999: the kernel shall take any other process first. Without
+// CAP_SYS_RESOURCE that is refused, which is a warning (pinionctl doctor
+// explains it).
+void ProtectFromOomKiller();
+
+}  // namespace pinion::daemon
+
+#endif  // PINION_DAEMON_PROCESS_SETUP_H_
