@@ -159,7 +159,7 @@ bed_write_config() {
   fi
   cat >"$bed_scratch/pinion.toml" <<TOML
 [image]
-hosts_dir = "$bed_scratch/registry/hosts"
+registry_config_dir = "$bed_scratch/registry/hosts"
 
 [cgroup]
 driver = "$driver"
@@ -284,8 +284,17 @@ bed_cleanup() {
     kill -KILL "$stray" 2>/dev/null
   done
   "$bed_here/registry" stop "$bed_scratch/registry"
-  [[ ${bed_cgroup_parent:-} != /* ]] ||
-    rmdir "$(bed_cgroup_root)$bed_cgroup_parent"
+  if [[ ${bed_cgroup_parent:-} == /* ]]; then
+    local parent
+    parent=$(bed_cgroup_root)$bed_cgroup_parent
+    echo 1 >"$parent/cgroup.kill"
+    local tries=50
+    until grep -qx 'populated 0' "$parent/cgroup.events" ||
+      ((--tries == 0)); do
+      sleep 0.1
+    done
+    find "$parent" -depth -type d -exec rmdir {} \;
+  fi
   if [[ -n ${RESULTS:-} ]]; then
     cp "$bed_scratch"/*.log "$RESULTS/" 2>/dev/null
     cp -r "$bed_scratch/logs" "$RESULTS/container-logs"
