@@ -17,7 +17,7 @@ namespace pinion::launch {
 // What a child that could not start says through its report pipe before it
 // exits. Everything in it is fixed-size, so one write(2) is atomic.
 struct Failure {
-  uint32_t step = 0;      // a Step (plan.h); StepName gives its name
+  uint32_t step = 0;      // a Step (step.h); StepName gives its name
   int32_t error = 0;      // errno
   char object[240] = {};  // path or name the step was about; NUL-terminated
 };
@@ -28,6 +28,7 @@ struct LaunchFds {
   int stderr_fd = -1;
   int cgroup_fd = -1;     // directory entered with CLONE_INTO_CGROUP; -1: none
   int pod_pidns_fd = -1;  // for PidNamespace::kPod
+  int pod_shm_fd = -1;    // from MakePodShm, for mounts with pod_shm
 };
 
 struct Launched {

@@ -40,6 +40,11 @@ struct Rootfs {
   std::string work;                 //   overlay of the lowers alone
   bool readonly = false;
   Propagation propagation = Propagation::kSlave;
+  // overlay's "volatile": fsync and syncfs in the container cost nothing,
+  // and its end does not wait for the disk. Right for a layer that nothing
+  // reads after a crash of the node; a work directory left by such a crash
+  // cannot be mounted again.
+  bool is_volatile = false;
 };
 
 // A bind mount of a host path (file or directory). The source is opened in
@@ -52,6 +57,9 @@ struct BindMount {
   // mount_setattr(AT_RECURSIVE) with MOUNT_ATTR_RDONLY.
   bool recursive_readonly = false;
   Propagation propagation = Propagation::kPrivate;
+  // The source is not a path but the pod's /dev/shm (LaunchFds.pod_shm_fd),
+  // which lives in no namespace of the host's.
+  bool pod_shm = false;
 };
 
 // A kernel file system: proc, sysfs, tmpfs, devpts, mqueue, cgroup2.
@@ -72,13 +80,19 @@ struct DeviceNode {
   gid_t gid = 0;
 };
 
+struct Symlink {
+  std::string path;    // inside the rootfs
+  std::string target;  // anything; not followed here
+};
+
 struct Rlimit {
   int resource = 0;
   uint64_t soft = 0;
   uint64_t hard = 0;
 };
 
-// Bits of capabilities(7). Inheritable stays empty, always.
+// Bits of capabilities(7). Inheritable stays empty, but for the ambient ones:
+// the kernel wants those in it (capabilities(7), "ambient").
 struct Capabilities {
   uint64_t bounding = 0;
   uint64_t effective = 0;
@@ -117,16 +131,18 @@ struct LaunchSpec {
   // The init process's start time (field 22 of stat): a reused pid is
   // refused with ESRCH. 0: not checked.
   uint64_t target_start_ticks = 0;
+  // A cgroup namespace rooted at the container's leaf.
+  bool own_cgroup_namespace = true;
 
   // Containers only from here on.
   Rootfs rootfs;
   std::vector<KernelMount> kernel_mounts;  // in order, before bind mounts
   std::vector<DeviceNode> devices;
+  std::vector<Symlink> symlinks;  // one that exists is left alone
   std::vector<BindMount> mounts;  // in order of the request
   std::vector<std::string> masked_paths;
   std::vector<std::string> readonly_paths;
-  // Namespaced sysctls of the container's own namespaces are the pod's
-  //; none here.
+  // No sysctls: the namespaces they belong to are the pod's.
 };
 
 }  // namespace pinion::launch

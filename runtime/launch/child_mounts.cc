@@ -1,0 +1,111 @@
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "runtime/launch/child.h"
+#include "runtime/launch/launch_spec.h"
+
+namespace pinion::launch {
+namespace {
+
+constexpr unsigned kCloneTree =
+    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | unsigned{AT_RECURSIVE};
+
+void SetAttributes(const Child& child, int tree, unsigned flags,
+                   struct mount_attr attr, const char* object) {
+  if (mount_setattr(tree, "", AT_EMPTY_PATH | flags, &attr, sizeof(attr)) !=
+      0) {
+    Die(child, kStepMount, object);
+  }
+}
+
+// The pod's /dev/shm is the root of a mount namespace of its own
+// (MakePodShm). open_tree clones only from the caller's namespace, and until
+// kernel 6.15 not from a detached mount: so into it and back.
+int ClonePodShm(const Child& child, const char* target) {
+  const int own = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+  if (own < 0) Die(child, kStepPodShm, "/proc/self/ns/mnt");
+  if (setns(child.pod_shm_fd, CLONE_NEWNS) != 0) {
+    Die(child, kStepPodShm, target);
+  }
+  const int tree =
+      open_tree(AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  if (tree < 0) Die(child, kStepPodShm, target);
+  if (setns(own, CLONE_NEWNS) != 0) Die(child, kStepPodShm, target);
+  close(own);
+  close(child.pod_shm_fd);
+  return tree;
+}
+
+int OpenSource(const Child& child, const WireMount& m) {
+  if ((m.flags & kMountPodShm) != 0) {
+    return ClonePodShm(child, child.plan->String(m.target));
+  }
+  const char* source = child.plan->String(m.source);
+  const int tree = open_tree(AT_FDCWD, source, kCloneTree);
+  if (tree < 0) Die(child, kStepMountSource, source);
+  return tree;
+}
+
+// Attributes are in force before the tree can be seen by anybody.
+void SetUp(const Child& child, int tree, const WireMount& m) {
+  const char* source = child.plan->String(m.source);
+  struct mount_attr attr = {};
+  switch (static_cast<Propagation>(m.propagation)) {
+    case Propagation::kPrivate:
+      attr.propagation = MS_PRIVATE;
+      break;
+    case Propagation::kSlave:
+      attr.propagation = MS_SLAVE;
+      break;
+    case Propagation::kShared:
+      attr.propagation = MS_SHARED;
+      break;
+  }
+  const bool recursive = (m.flags & kMountRecursiveReadonly) != 0;
+  if (recursive) attr.attr_set = MOUNT_ATTR_RDONLY;
+  SetAttributes(child, tree, AT_RECURSIVE, attr, source);
+  if ((m.flags & kMountReadonly) != 0 && !recursive) {
+    struct mount_attr readonly = {};
+    readonly.attr_set = MOUNT_ATTR_RDONLY;
+    SetAttributes(child, tree, 0, readonly, source);
+  }
+}
+
+}  // namespace
+
+void OpenMountSources(Child& child) {
+  const auto mounts = child.plan->Array<WireMount>(child.plan->header().mounts);
+  if (mounts.size() == 0) return;
+  child.sources =
+      static_cast<int*>(Scratch(child, mounts.size() * sizeof(int)));
+  for (uint32_t i = 0; i < mounts.size(); ++i) {
+    const WireMount m = mounts[i];
+    child.sources[i] = OpenSource(child, m);
+    SetUp(child, child.sources[i], m);
+  }
+}
+
+void AttachMounts(const Child& child) {
+  const auto mounts = child.plan->Array<WireMount>(child.plan->header().mounts);
+  for (uint32_t i = 0; i < mounts.size(); ++i) {
+    const char* target = child.plan->String(mounts[i].target);
+    const int tree = child.sources[i];
+    struct stat st;
+    if (fstat(tree, &st) != 0) Die(child, kStepMountTarget, target);
+    const int fd = MakeInRoot(child, target, S_ISDIR(st.st_mode));
+    if (fd < 0) Die(child, kStepMountTarget, target);
+    if (move_mount(tree, "", fd, "",
+                   MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
+      Die(child, kStepMount, target);
+    }
+    close(fd);
+    close(tree);
+  }
+}
+
+}  // namespace pinion::launch

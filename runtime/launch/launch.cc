@@ -1,0 +1,208 @@
+#include "runtime/launch/launch.h"
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "runtime/launch/child.h"
+#include "runtime/launch/launch_spec.h"
+#include "runtime/launch/plan.h"
+#include "runtime/launch/process_start.h"
+
+namespace pinion::launch {
+namespace {
+
+// Closes at the end of a scope; os/ is not for the monitor.
+class Fd {
+ public:
+  Fd() = default;
+  ~Fd() { Reset(-1); }
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
+
+  int get() const { return fd_; }
+  int Release() {
+    const int fd = fd_;
+    fd_ = -1;
+    return fd;
+  }
+  void Reset(int fd) {
+    const int error = errno;
+    if (fd_ >= 0) close(fd_);
+    fd_ = fd;
+    errno = error;
+  }
+  // Where the child puts stdio it must not lie.
+  bool MoveUp() {
+    if (fd_ < 0 || fd_ > 2) return fd_ >= 0;
+    Reset(fcntl(fd_, F_DUPFD_CLOEXEC, 3));
+    return fd_ >= 0;
+  }
+
+ private:
+  int fd_ = -1;
+};
+
+int Fail(Failure* failure, Step step, const char* object) {
+  *failure = {};
+  failure->error = errno;
+  failure->step = step;
+  strncpy(failure->object, object, sizeof(failure->object) - 1);
+  return -1;
+}
+
+struct Channels {
+  Fd report_read, report_write;
+  Fd console, console_child;
+};
+
+bool MakeChannels(bool terminal, Channels* channels) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return false;
+  channels->report_read.Reset(ends[0]);
+  channels->report_write.Reset(ends[1]);
+  if (!channels->report_write.MoveUp()) return false;
+  if (!terminal) return true;
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return false;
+  }
+  channels->console.Reset(ends[0]);
+  channels->console_child.Reset(ends[1]);
+  return channels->console_child.MoveUp();
+}
+
+// A pidfd of the plan's target that is certainly the process meant: it was
+// there, with its start time, after the pidfd was opened.
+bool OpenTarget(const WireHeader& header, Fd* pidfd) {
+  pidfd->Reset(static_cast<int>(syscall(SYS_pidfd_open, header.target_pid, 0)));
+  if (!pidfd->MoveUp()) return false;
+  if (header.target_start_ticks == 0) return true;
+  const uint64_t ticks = ProcessStartTicks(header.target_pid);
+  if (ticks == header.target_start_ticks) return true;
+  errno = ESRCH;
+  return false;
+}
+
+bool NeedsTarget(const WireHeader& header) {
+  return header.kind == static_cast<uint32_t>(Kind::kExec) ||
+         header.pid_namespace == static_cast<uint32_t>(PidNamespace::kTarget);
+}
+
+// The PID namespace of the children to come, and back again at the end.
+class ChildrensPidNamespace {
+ public:
+  ~ChildrensPidNamespace() {
+    // Every later child would be born in the container otherwise.
+    if (own_.get() >= 0 && setns(own_.get(), CLONE_NEWPID) != 0) abort();
+  }
+
+  // `fd`: a PID namespace or a pidfd.
+  bool Join(int fd) {
+    own_.Reset(open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC));
+    if (own_.get() < 0) return false;
+    if (setns(fd, CLONE_NEWPID) == 0) return true;
+    own_.Reset(-1);
+    return false;
+  }
+
+ private:
+  Fd own_;
+};
+
+struct CloneResult {
+  long pid = -1;
+  int pidfd = -1;
+};
+
+CloneResult Clone(const WireHeader& header, int cgroup_fd) {
+  CloneResult result;
+  struct clone_args args = {};
+  args.flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
+  args.pidfd = reinterpret_cast<uintptr_t>(&result.pidfd);
+  args.exit_signal = SIGCHLD;
+  if (cgroup_fd >= 0) {
+    args.flags |= CLONE_INTO_CGROUP;
+    args.cgroup = static_cast<uint64_t>(cgroup_fd);
+  }
+  if (header.kind == static_cast<uint32_t>(Kind::kContainer)) {
+    args.flags |= CLONE_NEWNS;
+    if (header.pid_namespace == static_cast<uint32_t>(PidNamespace::kOwn)) {
+      args.flags |= CLONE_NEWPID;
+    }
+  }
+  result.pid = syscall(SYS_clone3, &args, sizeof(args));
+  return result;
+}
+
+}  // namespace
+
+int Launch(const void* bytes, size_t size, const LaunchFds& fds,
+           Launched* launched, Failure* failure) {
+  Plan plan;
+  if (!plan.Parse(bytes, size)) {
+    errno = EBADMSG;
+    return Fail(failure, kStepPlan, "plan");
+  }
+  const WireHeader& header = plan.header();
+
+  // Inherited: nobody in the container's PID namespace can ptrace the child
+  // or open its descriptors before it has exec'ed (CVE-2016-9962).
+  if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+    return Fail(failure, kStepChannels, "PR_SET_DUMPABLE");
+  }
+  Channels channels;
+  if (!MakeChannels(plan.Has(kFlagTerminal), &channels)) {
+    return Fail(failure, kStepChannels, "pipe");
+  }
+  Fd target;
+  if (NeedsTarget(header) && !OpenTarget(header, &target)) {
+    return Fail(failure, kStepTarget, "pid");
+  }
+
+  CloneResult clone;
+  {
+    ChildrensPidNamespace pid_namespace;
+    int join = target.get();
+    if (header.kind == static_cast<uint32_t>(Kind::kContainer) &&
+        header.pid_namespace == static_cast<uint32_t>(PidNamespace::kPod)) {
+      join = fds.pod_pidns_fd;
+      if (join < 0) errno = EBADF;
+    }
+    const bool wants_join =
+        NeedsTarget(header) ||
+        header.pid_namespace == static_cast<uint32_t>(PidNamespace::kPod);
+    if (wants_join && (join < 0 || !pid_namespace.Join(join))) {
+      return Fail(failure, kStepPidNamespace, "setns");
+    }
+    clone = Clone(header, fds.cgroup_fd);
+    if (clone.pid == 0) {
+      Child child;
+      child.plan = &plan;
+      child.report_fd = channels.report_write.get();
+      child.console_socket = channels.console_child.get();
+      child.target_pidfd = target.get();
+      child.pod_shm_fd = fds.pod_shm_fd;
+      child.stdio[0] = fds.stdin_fd;
+      child.stdio[1] = fds.stdout_fd;
+      child.stdio[2] = fds.stderr_fd;
+      RunChild(child);
+    }
+    if (clone.pid < 0) return Fail(failure, kStepClone, "clone3");
+  }
+  launched->pid = static_cast<pid_t>(clone.pid);
+  launched->pidfd = clone.pidfd;
+  launched->report_fd = channels.report_read.Release();
+  launched->console_socket = channels.console.Release();
+  return 0;
+}
+
+}  // namespace pinion::launch

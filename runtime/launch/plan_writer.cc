@@ -1,0 +1,184 @@
+#include "runtime/launch/plan_writer.h"
+
+#include <linux/filter.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <type_traits>
+
+#include "runtime/launch/plan.h"
+
+namespace pinion::launch {
+namespace {
+
+// mount(2) copies one page of data and wants a NUL in it.
+constexpr size_t kMaxMountData = 4095;
+
+class Writer {
+ public:
+  Writer() : block_(sizeof(WireHeader), '\0') {}
+
+  WireString String(const std::string& text) {
+    if (text.empty()) return {};
+    const WireString s = {Offset(), static_cast<uint32_t>(text.size())};
+    // What follows a NUL could not be executed as it was checked, and the
+    // reader refuses it.
+    block_.append(text.data(), text.size());
+    block_.push_back('\0');
+    return s;
+  }
+
+  template <typename T>
+  WireArray Array(const std::vector<T>& records) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    return Bytes(records.data(), records.size(), sizeof(T));
+  }
+
+  WireArray Bytes(const void* data, size_t count, size_t record_size) {
+    if (count == 0) return {};
+    block_.resize((block_.size() + 7) / 8 * 8);
+    const WireArray array = {Offset(), static_cast<uint32_t>(count),
+                             static_cast<uint32_t>(record_size), 0};
+    block_.append(static_cast<const char*>(data), count * record_size);
+    return array;
+  }
+
+  WireArray Strings(const std::vector<std::string>& texts) {
+    std::vector<WireString> records;
+    records.reserve(texts.size());
+    for (const std::string& text : texts) {
+      // Also an empty argument has its place, so it needs an offset.
+      if (text.empty()) {
+        records.push_back({Offset(), 0});
+        block_.push_back('\0');
+      } else {
+        records.push_back(String(text));
+      }
+    }
+    return Array(records);
+  }
+
+  std::string Finish(WireHeader header) {
+    header.header_size = sizeof(header);
+    header.total_size = Offset();
+    block_.replace(0, sizeof(header), reinterpret_cast<const char*>(&header),
+                   sizeof(header));
+    return std::move(block_);
+  }
+
+ private:
+  uint32_t Offset() const { return static_cast<uint32_t>(block_.size()); }
+
+  std::string block_;
+};
+
+std::string OverlayData(const Rootfs& rootfs, bool is_volatile) {
+  std::string data = "lowerdir=";
+  for (size_t i = 0; i < rootfs.lowers.size(); ++i) {
+    if (i > 0) data += ':';
+    data += rootfs.lowers[i];
+  }
+  if (!rootfs.upper.empty()) {
+    data += ",upperdir=" + rootfs.upper + ",workdir=" + rootfs.work;
+    if (is_volatile) data += ",volatile";
+  }
+  return data.size() <= kMaxMountData ? data : std::string();
+}
+
+uint32_t Flags(const LaunchSpec& spec) {
+  uint32_t flags = 0;
+  if (spec.no_new_privs) flags |= kFlagNoNewPrivs;
+  if (spec.terminal) flags |= kFlagTerminal;
+  if (spec.set_oom_score_adj) flags |= kFlagSetOomScoreAdj;
+  if (spec.rootfs.readonly) flags |= kFlagReadonlyRootfs;
+  if (spec.own_cgroup_namespace) flags |= kFlagOwnCgroupNamespace;
+  if (spec.rootfs.is_volatile) flags |= kFlagVolatileRootfs;
+  return flags;
+}
+
+void AddMounts(const LaunchSpec& spec, Writer& writer, WireHeader& header) {
+  std::vector<WireKernelMount> kernel_mounts;
+  for (const KernelMount& m : spec.kernel_mounts) {
+    kernel_mounts.push_back({m.flags, writer.String(m.type),
+                             writer.String(m.target), writer.String(m.data)});
+  }
+  header.kernel_mounts = writer.Array(kernel_mounts);
+
+  std::vector<WireDevice> devices;
+  for (const DeviceNode& d : spec.devices) {
+    const uint32_t type = d.type == 'b' ? S_IFBLK : S_IFCHR;
+    devices.push_back(
+        {writer.String(d.path), type, d.major, d.minor, d.mode, d.uid, d.gid});
+  }
+  header.devices = writer.Array(devices);
+
+  std::vector<WireSymlink> symlinks;
+  for (const Symlink& s : spec.symlinks) {
+    symlinks.push_back({writer.String(s.path), writer.String(s.target)});
+  }
+  header.symlinks = writer.Array(symlinks);
+
+  std::vector<WireMount> mounts;
+  for (const BindMount& m : spec.mounts) {
+    uint32_t flags = 0;
+    if (m.readonly) flags |= kMountReadonly;
+    if (m.recursive_readonly) flags |= kMountRecursiveReadonly;
+    if (m.pod_shm) flags |= kMountPodShm;
+    mounts.push_back({writer.String(m.source), writer.String(m.target), flags,
+                      static_cast<uint32_t>(m.propagation)});
+  }
+  header.mounts = writer.Array(mounts);
+}
+
+void AddRootfs(const LaunchSpec& spec, Writer& writer, WireHeader& header) {
+  const Rootfs& rootfs = spec.rootfs;
+  header.base_dir = writer.String(rootfs.base_dir);
+  header.overlay_data = writer.String(OverlayData(rootfs, rootfs.is_volatile));
+  header.upper = writer.String(rootfs.upper);
+  header.work = writer.String(rootfs.work);
+  header.lowers = writer.Strings(rootfs.lowers);
+  header.root_propagation = static_cast<uint32_t>(rootfs.propagation);
+  header.masked_paths = writer.Strings(spec.masked_paths);
+  header.readonly_paths = writer.Strings(spec.readonly_paths);
+}
+
+}  // namespace
+
+std::string EncodePlan(const LaunchSpec& spec) {
+  Writer writer;
+  WireHeader header;
+  header.kind = static_cast<uint32_t>(spec.kind);
+  header.pid_namespace = static_cast<uint32_t>(spec.pid_namespace);
+  header.flags = Flags(spec);
+  header.uid = spec.uid;
+  header.gid = spec.gid;
+  header.umask = spec.umask;
+  header.oom_score_adj = spec.oom_score_adj;
+  header.target_pid = spec.target_pid;
+  header.target_start_ticks = spec.target_start_ticks;
+  header.cap_bounding = spec.capabilities.bounding;
+  header.cap_effective = spec.capabilities.effective;
+  header.cap_permitted = spec.capabilities.permitted;
+  header.cap_ambient = spec.capabilities.ambient;
+  header.working_dir = writer.String(spec.working_dir);
+  header.apparmor_profile = writer.String(spec.apparmor_profile);
+  header.seccomp_program =
+      writer.Bytes(spec.seccomp_program.data(),
+                   spec.seccomp_program.size() / sizeof(struct sock_filter),
+                   sizeof(struct sock_filter));
+  header.argv = writer.Strings(spec.argv);
+  header.env = writer.Strings(spec.env);
+  header.groups = writer.Array(spec.groups);
+  std::vector<WireRlimit> rlimits;
+  for (const Rlimit& r : spec.rlimits) {
+    rlimits.push_back({r.soft, r.hard, r.resource, 0});
+  }
+  header.rlimits = writer.Array(rlimits);
+  if (spec.kind == Kind::kContainer) {
+    AddRootfs(spec, writer, header);
+    AddMounts(spec, writer, header);
+  }
+  return writer.Finish(header);
+}
+
+}  // namespace pinion::launch
