@@ -1,0 +1,183 @@
+// A pool of addresses that threads and processes share without a lock.
+//
+// What a claim and a release change is one 64-bit word of a mapped file
+// (slot.h), so SIGKILL at any instant leaves a free or an owned address,
+// never one that is taken by nobody. Owners that are gone are swept.
+//
+// Thread-safe, and process-safe: any number of threads and processes may map
+// one pool and use it at the same time. Calls *for one owner* must not
+// overlap; if they do, the owner may get two addresses, which Release and
+// Sweep free together.
+//
+// The protocol
+// ------------
+// Each step with its memory order:
+//
+//   claim    1. filter[owner].count += 1              relaxed
+//            2. slot: free|cooled → owned             CAS acq_rel / relaxed
+//            3. filter[owner].hint = index            relaxed
+//            4. bitmap bit on, stamp, cursor          relaxed
+//   release  1. slot: owned → cooling(now)            CAS release / relaxed
+//            2. bitmap bit off                        relaxed
+//            3. filter[owner].count -= 1              release
+//
+// - The slot's CAS is the claim. It acquires what the release before it
+//   published (the former owner's use of the address is over), and it
+//   releases step 1: neither the compiler nor the CPU may let the owned slot
+//   be seen, or be left behind by a kill, without its count.
+// - Therefore count = 0 proves that no owner of the bucket holds a slot, and
+//   a new owner's claim need not search for one it may have. After a crash
+//   between the steps a count is too high at worst: a search more, which
+//   finds nothing.
+// - The bitmap, the hint, the cursor and the stamps steer and decorate. Each
+//   may be stale at any time, so they need no order: what they lead to is
+//   checked by the CAS. If the bitmap shows nothing, all slots are looked at.
+// - The release's CAS orders everything its owner did before it.
+//
+// Next-fit: a search starts behind the last claim, so that a released address
+// is the last to be used again; besides, it cools down first.
+
+#ifndef PINION_IPAM_POOL_H_
+#define PINION_IPAM_POOL_H_
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "ipam/ip_range.h"
+#include "ipam/owner.h"
+#include "ipam/pool_file.h"
+
+namespace pinion::ipam {
+
+class Pool;
+
+// One address, claimed. Unless committed it goes back to the pool when the
+// lease is destroyed, at once usable: an attach that failed has not used it.
+// An address that the owner held already stays with it either way.
+//
+// Move-only; not thread-safe. The pool must outlive it.
+class IpLease {
+ public:
+  IpLease() = default;
+  ~IpLease() { RollBack(); }
+  IpLease(IpLease&& other) noexcept
+      : pool_(std::exchange(other.pool_, nullptr)),
+        index_(other.index_),
+        word_(other.word_),
+        fresh_(other.fresh_),
+        rolls_back_(other.rolls_back_) {}
+  IpLease& operator=(IpLease&& other) noexcept;
+  IpLease(const IpLease&) = delete;
+  IpLease& operator=(const IpLease&) = delete;
+
+  // Not of an empty or moved-from lease.
+  IpAddress address() const;
+  // False if the owner held the address before.
+  bool fresh() const { return fresh_; }
+
+  // The owner keeps the address until it is released by its name.
+  void Commit() { rolls_back_ = false; }
+
+ private:
+  friend class Pool;
+  IpLease(Pool* pool, uint64_t index, uint64_t word, bool fresh)
+      : pool_(pool),
+        index_(index),
+        word_(word),
+        fresh_(fresh),
+        rolls_back_(fresh) {}
+  void RollBack();
+
+  Pool* pool_ = nullptr;
+  uint64_t index_ = 0;
+  uint64_t word_ = 0;
+  bool fresh_ = false;
+  bool rolls_back_ = false;
+};
+
+// How full a pool is. The counts are of one pass over the slots, not of one
+// instant.
+struct Usage {
+  uint64_t capacity = 0;  // without what the range excludes
+  uint64_t in_use = 0;
+  uint64_t cooling = 0;
+};
+
+class Pool {
+ public:
+  struct Options {
+    // How long a released address stays unused; whole milliseconds.
+    std::chrono::milliseconds cooldown = std::chrono::seconds(60);
+    const Clock* clock = &Clock::Real();
+  };
+
+  // Opens or makes `directory`/FileName(range). See PoolFile::OpenOrCreate
+  // for damaged files and those of an earlier boot.
+  static absl::StatusOr<std::unique_ptr<Pool>> Open(
+      const std::string& directory, const IpRange& range,
+      const Options& options);
+
+  // "10.1.0.0_16": the range's name as a file name.
+  static std::string FileName(const IpRange& range);
+
+  // The owner's address if it has one, otherwise a new one.
+  // ResourceExhausted if there is none; the message says how many are in use
+  // and how many cool down.
+  absl::StatusOr<IpLease> Claim(Owner owner);
+
+  // This very address, cooled down or not: for recovery. Success if the owner
+  // has it already. OutOfRange if it is not in the range or excluded,
+  // AlreadyExists if it is another's.
+  absl::Status ClaimAddress(Owner owner, const IpAddress& address);
+
+  std::optional<IpAddress> Find(Owner owner) const;
+
+  // Frees what the owner holds; how many addresses that was.
+  uint64_t Release(Owner owner);
+
+  // Frees every address whose owner `keep` does not want; how many. For the
+  // start: an owner whose claim is under way must be kept.
+  uint64_t Sweep(const std::function<bool(Owner)>& keep);
+
+  Usage GetUsage() const;
+  const IpRange& range() const { return range_; }
+
+ private:
+  friend class IpLease;
+
+  Pool(std::unique_ptr<PoolFile> file, IpRange range, const Options& options);
+
+  uint64_t NowMs() const;
+  // The claimed slot's word, or nullopt.
+  std::optional<uint64_t> TryClaim(uint64_t index, Owner owner,
+                                   uint64_t now_ms);
+  std::optional<uint64_t> ClaimByBitmap(Owner owner, uint64_t now_ms,
+                                        uint64_t& word);
+  std::optional<uint64_t> ClaimByScan(Owner owner, uint64_t now_ms,
+                                      uint64_t& word);
+  void NoteClaim(uint64_t index, Owner owner, uint64_t word, uint64_t now_ms);
+  std::optional<uint64_t> FindSlot(Owner owner) const;
+  // False if the slot is not `word` any more.
+  bool ReleaseSlot(uint64_t index, uint64_t word, uint64_t released);
+  absl::Status Exhausted(uint64_t now_ms) const;
+
+  FilterBucket& Bucket(Owner owner) const;
+
+  const std::unique_ptr<PoolFile> file_;
+  const IpRange range_;
+  const uint64_t cooldown_ms_;
+  const Clock* const clock_;
+};
+
+}  // namespace pinion::ipam
+
+#endif  // PINION_IPAM_POOL_H_

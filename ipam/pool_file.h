@@ -1,0 +1,109 @@
+// The file behind a pool, and its mapping.
+//
+//   offset            content
+//   0                 Header (one page; only `cursor` changes)
+//   4096              slots: one 64-bit word per address (slot.h)
+//   … + 8 · n         stamps: when the slot was last claimed, for people
+//   … + 8 · n         filter: owners' buckets, 8 bytes each
+//   … + 8 · buckets   bitmap: one bit per address, in 64-bit words
+//
+// The slots are the truth. The rest is derived: `stamps` may be behind, a
+// filter's count may be too high and a bit may be wrong after a crash;
+// pool.h says why that is harmless.
+//
+// All of the file is allocated when it is made, so that a full tmpfs is an
+// error then and not a SIGBUS later. It needs no fsync: it belongs to one
+// boot, whose id it carries, and no pod survives a reboot.
+//
+// Thread-safe: opening takes a lock on the directory (flock(2), which ends
+// with its holder); the mapped words are atomics.
+
+#ifndef PINION_IPAM_POOL_FILE_H_
+#define PINION_IPAM_POOL_FILE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "ipam/ip_range.h"
+#include "os/unique_fd.h"
+
+namespace pinion::ipam {
+
+struct FilterBucket {
+  // Slots that owners of this bucket hold; never too low.
+  std::atomic<uint32_t> count;
+  // The slot that such an owner claimed last: where to look first.
+  std::atomic<uint32_t> hint;
+};
+
+class PoolFile {
+ public:
+  // Opens `directory`/`name` for the range, or makes it. A file of an earlier
+  // boot is replaced. One that is damaged or foreign is renamed to
+  // `name`.corrupt-<time> and replaced, with an error in the log. `now_ms` is
+  // CLOCK_MONOTONIC.
+  static absl::StatusOr<std::unique_ptr<PoolFile>> OpenOrCreate(
+      const std::string& directory, const std::string& name,
+      const IpRange& range, uint64_t now_ms);
+
+  // An existing file, whatever its range, mapped for reading only. NotFound;
+  // DataLoss if it is damaged, FailedPrecondition if it is of an earlier boot.
+  static absl::StatusOr<std::unique_ptr<const PoolFile>> OpenForReading(
+      const std::string& path, uint64_t now_ms);
+
+  ~PoolFile();
+  PoolFile(const PoolFile&) = delete;
+  PoolFile& operator=(const PoolFile&) = delete;
+
+  uint64_t slot_count() const { return slot_count_; }
+  // The address of slot 0.
+  const IpAddress& first() const { return first_; }
+
+  std::atomic<uint64_t>& slot(uint64_t index) { return slots_[index]; }
+  const std::atomic<uint64_t>& slot(uint64_t index) const {
+    return slots_[index];
+  }
+  std::atomic<uint64_t>& stamp(uint64_t index) { return stamps_[index]; }
+  const std::atomic<uint64_t>& stamp(uint64_t index) const {
+    return stamps_[index];
+  }
+  std::atomic<uint64_t>& bitmap_word(uint64_t index) { return bitmap_[index]; }
+  uint64_t bitmap_words() const { return (slot_count_ + 63) / 64; }
+  FilterBucket& filter(uint64_t hash) {
+    return filter_[hash & (bucket_count_ - 1)];
+  }
+  // Where the next search starts.
+  std::atomic<uint64_t>& cursor();
+
+ private:
+  struct Header;
+  struct Layout;
+
+  PoolFile(void* mapping, const Header& header);
+
+  static absl::StatusOr<std::unique_ptr<PoolFile>> Map(int fd,
+                                                       const std::string& name,
+                                                       bool writable,
+                                                       uint64_t now_ms);
+  static absl::Status CheckKind(int directory, const std::string& name);
+  static absl::Status Create(int directory, const std::string& name,
+                             const IpRange& range);
+
+  void* const mapping_;
+  const uint64_t bytes_;
+  const uint64_t slot_count_;
+  const uint64_t bucket_count_;
+  IpAddress first_;
+  std::atomic<uint64_t>* slots_ = nullptr;
+  std::atomic<uint64_t>* stamps_ = nullptr;
+  FilterBucket* filter_ = nullptr;
+  std::atomic<uint64_t>* bitmap_ = nullptr;
+};
+
+}  // namespace pinion::ipam
+
+#endif  // PINION_IPAM_POOL_FILE_H_
