@@ -1,16 +1,21 @@
 // A container's leaf below its pod's cgroup: limits, membership, kill, OOM.
 //
-// Thread-safe per object only if the caller serialises; different leaves are
-// independent.
+// Thread-safe; operations on one leaf are serialised by the caller.
 
 #ifndef PINION_RUNTIME_CGROUP_CONTAINER_CGROUP_H_
 #define PINION_RUNTIME_CGROUP_CONTAINER_CGROUP_H_
 
 #include <cstdint>
+#include <memory>
+#include <set>
 #include <string>
+#include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "metrics/metrics.h"
 #include "os/unique_fd.h"
 #include "runtime/cgroup/pod_cgroup.h"
 #include "state.pb.h"
@@ -25,9 +30,24 @@ struct DeviceRule {
   std::string access;  // subset of "rwm"
 };
 
+class DeviceFilters;
+struct Setting;
+
+struct ContainerCgroupsOptions {
+  // memory.oom.group=1 for every leaf whose resources say nothing of it. Off:
+  // the kubelet asks for it itself in `unified`, unless its
+  // singleProcessOOMKill forbids it.
+  bool oom_group = false;
+  // For pinion_cgroup_ignored_limits_total{file}; may be null. Outlives the
+  // object.
+  metrics::Registry* metrics = nullptr;
+};
+
 class ContainerCgroups {
  public:
-  ContainerCgroups(Hierarchy hierarchy, MissingControllers missing);
+  ContainerCgroups(Hierarchy hierarchy, MissingControllers missing,
+                   ContainerCgroupsOptions options = {});
+  ~ContainerCgroups();
 
   // Checks limits without touching anything. InvalidArgument: malformed;
   // FailedPrecondition: a controller that is missing is needed.
@@ -75,8 +95,21 @@ class ContainerCgroups {
                                     const std::string& container_id) const;
 
  private:
+  // For a setting whose file is missing: refuses or counts.
+  absl::Status OnMissing(const std::string& pod_path, const Setting& setting);
+  absl::Status CountIgnored(const Setting& setting) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Apply(int leaf, const std::string& pod_path,
+                     const std::string& path,
+                     const std::vector<Setting>& settings, bool occupied);
+
   const Hierarchy hierarchy_;
   const MissingControllers missing_;
+  const ContainerCgroupsOptions options_;
+  const std::unique_ptr<DeviceFilters> filters_;
+
+  absl::Mutex mutex_;
+  // Files that were warned about: once each.
+  std::set<std::string> ignored_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace pinion::cgroup

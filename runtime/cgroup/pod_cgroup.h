@@ -66,11 +66,13 @@ class PodCgroupDriver {
                               pid_t monitor) = 0;
 
   // Kills whatever is left inside, removes leaves and the pod's cgroup (and
-  // the unit). Missing is success. `path` as from PathOf.
+  // the unit). Missing is success. `path` as from PathOf; empty: wherever a
+  // pod of this id is found (for leftovers of ListPods).
   virtual absl::Status Remove(const std::string& pod_id,
                               const std::string& path) = 0;
 
-  // Ids of pods of ours that exist below any parent: for recovery.
+  // Ids of pods of ours (DriverOptions::owner) that exist below any parent:
+  // for recovery.
   virtual absl::StatusOr<std::vector<std::string>> ListPods() = 0;
 };
 
@@ -79,6 +81,10 @@ struct DriverOptions {
   // systemd: "pinion.slice"-like; cgroupfs: "/pinion"-like. For requests
   // without a cgroup_parent.
   std::string default_parent;
+  // Marks this daemon's pods (its root directory, say), so that ListPods of
+  // several daemons on one host do not mix them up. Empty: no mark, ListPods
+  // returns every pod.
+  std::string owner;
 };
 absl::StatusOr<std::unique_ptr<PodCgroupDriver>> NewSystemdDriver(
     const DriverOptions& options);

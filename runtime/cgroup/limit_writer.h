@@ -1,0 +1,39 @@
+// Brings the files of one cgroup to the wanted settings, all or nothing.
+//
+// Thread-safe; one cgroup belongs to one caller at a time.
+
+#ifndef PINION_RUNTIME_CGROUP_LIMIT_WRITER_H_
+#define PINION_RUNTIME_CGROUP_LIMIT_WRITER_H_
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "runtime/cgroup/limit_files.h"
+
+namespace pinion::cgroup {
+
+struct WriteOptions {
+  // Called for a setting whose file is not there: OK skips it, an error ends
+  // the whole application. Settings that hold without the file (a huge page
+  // limit of 0 on a machine without such pages, a swap limit without swap)
+  // are skipped before.
+  std::function<absl::Status(const Setting&)> on_missing;
+  // Processes run inside: before memory.max is lowered below what is in use,
+  // memory is reclaimed, and if that is not enough the change is refused,
+  // since an undo would not bring back what the OOM killer took.
+  bool occupied = false;
+};
+
+// Writes what differs, in order, and reads each value back. A cpuset of which
+// the parent cannot give every CPU or node is refused (FailedPrecondition,
+// with the parent's effective set). On a failure everything written before is
+// undone in reverse order. `name` is the cgroup's path for messages.
+absl::Status ApplySettings(int dir, const std::string& name,
+                           const std::vector<Setting>& settings,
+                           const WriteOptions& options);
+
+}  // namespace pinion::cgroup
+
+#endif  // PINION_RUNTIME_CGROUP_LIMIT_WRITER_H_
