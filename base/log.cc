@@ -74,8 +74,8 @@ bool NeedsQuotes(std::string_view text) {
   return false;
 }
 
-std::string Format(std::string_view message,
-                   std::initializer_list<LogField> fields) {
+template <typename Fields>
+std::string Format(std::string_view message, const Fields& fields) {
   std::string line;
   if (g_format.load(std::memory_order_relaxed) == LogFormat::kJson) {
     line = "{\"msg\":";
@@ -103,6 +103,11 @@ std::string Format(std::string_view message,
   return line;
 }
 
+void Write(LogLevel level, const std::string& line) {
+  Logger().log(ToSpdlog(level),
+               spdlog::string_view_t(line.data(), line.size()));
+}
+
 }  // namespace
 
 void SetUpLogging(LogLevel level, LogFormat format) {
@@ -114,10 +119,14 @@ void SetLogLevel(LogLevel level) { Logger().set_level(ToSpdlog(level)); }
 
 void Log(LogLevel level, std::string_view message,
          std::initializer_list<LogField> fields) {
-  spdlog::logger& logger = Logger();
-  if (!logger.should_log(ToSpdlog(level))) return;
-  const std::string line = Format(message, fields);
-  logger.log(ToSpdlog(level), spdlog::string_view_t(line.data(), line.size()));
+  if (IsLogged(level)) Write(level, Format(message, fields));
 }
+
+void Log(LogLevel level, std::string_view message,
+         const std::vector<LogField>& fields) {
+  if (IsLogged(level)) Write(level, Format(message, fields));
+}
+
+bool IsLogged(LogLevel level) { return Logger().should_log(ToSpdlog(level)); }
 
 }  // namespace pinion

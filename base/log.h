@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace pinion {
 
@@ -40,6 +41,14 @@ void SetLogLevel(LogLevel level);
 
 void Log(LogLevel level, std::string_view message,
          std::initializer_list<LogField> fields = {});
+
+// The same for fields that are only known at run time.
+void Log(LogLevel level, std::string_view message,
+         const std::vector<LogField>& fields);
+
+// Whether a line of this level is written at all: lets a hot path skip
+// collecting its fields.
+bool IsLogged(LogLevel level);
 
 }  // namespace pinion
 
