@@ -1,0 +1,38 @@
+// What pinionctl asks of the daemon (proto/admin.proto).
+//
+// Thread-safe; holds nothing but pointers.
+
+#ifndef PINION_CRI_ADMIN_SERVICE_H_
+#define PINION_CRI_ADMIN_SERVICE_H_
+
+#include "absl/status/status.h"
+#include "admin.pb.h"
+
+namespace pinion::image {
+class ImageService;
+}
+namespace pinion::runtime {
+class Runtime;
+}
+
+namespace pinion::cri {
+
+class AdminRpcs {
+ public:
+  AdminRpcs(image::ImageService* images, runtime::Runtime* runtime)
+      : images_(*images), runtime_(*runtime) {}
+
+  absl::Status ImportImage(const admin::v1::ImportImageRequest& request,
+                           admin::v1::ImportImageResponse* response);
+  // The pod's phases, then its containers' in the order of their creation.
+  absl::Status PodTimeline(const admin::v1::PodTimelineRequest& request,
+                           admin::v1::PodTimelineResponse* response);
+
+ private:
+  image::ImageService& images_;
+  runtime::Runtime& runtime_;
+};
+
+}  // namespace pinion::cri
+
+#endif  // PINION_CRI_ADMIN_SERVICE_H_

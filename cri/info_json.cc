@@ -1,0 +1,97 @@
+#include "cri/info_json.h"
+
+#include <nlohmann/json.hpp>
+
+namespace pinion::cri {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Strings of foreign origin may not be UTF-8: such bytes are replaced.
+std::string Dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+template <typename Phases>
+Json PhasesJson(const Phases& phases) {
+  Json list = Json::array();
+  for (const auto& phase : phases) {
+    list.push_back({{"name", phase.name()},
+                    {"startNs", phase.start_ns()},
+                    {"durationNs", phase.duration_ns()}});
+  }
+  return list;
+}
+
+template <typename Strings>
+Json List(const Strings& strings) {
+  Json list = Json::array();
+  for (const auto& text : strings) list.push_back(text);
+  return list;
+}
+
+}  // namespace
+
+std::string PodInfo(const runtime::PodSnapshot& pod,
+                    const std::string& netns_path) {
+  return Dump({{"pid", pod->monitor_pid()},
+               {"netns", netns_path},
+               {"cgroup", pod->cgroup()},
+               {"ip", pod->ip()},
+               {"additionalIPs", List(pod->additional_ips())},
+               {"mac", pod->mac()},
+               {"hostname", pod->spec().hostname()},
+               {"logDirectory", pod->spec().log_directory()},
+               {"runtimeHandler", pod->spec().runtime_handler()},
+               {"phases", PhasesJson(pod->phases())}});
+}
+
+std::string ContainerInfo(const runtime::ContainerSnapshot& container,
+                          const std::string& pod_cgroup) {
+  return Dump(
+      {{"sandboxID", container->pod_id()},
+       {"pid", container->pid()},
+       {"cgroup", pod_cgroup.empty() ? "" : pod_cgroup + "/" + container->id()},
+       {"argv", List(container->argv())},
+       {"workingDir", container->working_dir()},
+       {"privileged", container->spec().security().privileged()},
+       {"tty", container->spec().tty()},
+       {"stopSignal", container->stop_signal()},
+       {"layers", List(container->layer_dirs())},
+       {"phases", PhasesJson(container->phases())}});
+}
+
+std::string ImageInfoJson(const image::ImageInfo& image) {
+  const image::ImageConfig& config = image.config;
+  Json labels = Json::object();
+  for (const auto& [key, value] : config.labels) labels[key] = value;
+  return Dump({{"imageConfig",
+                {{"Entrypoint", List(config.entrypoint)},
+                 {"Cmd", List(config.cmd)},
+                 {"Env", List(config.env)},
+                 {"WorkingDir", config.working_dir},
+                 {"User", config.user},
+                 {"StopSignal", config.stop_signal},
+                 {"Volumes", List(config.volumes)},
+                 {"Labels", labels}}},
+               {"layers", List(image.layer_dirs)}});
+}
+
+std::string NetworkInfo(const network::Readiness& readiness) {
+  return Dump({{"ready", readiness.ready},
+               {"reason", readiness.reason},
+               {"message", readiness.message}});
+}
+
+std::string VersionInfo(const std::string& version) {
+  return Dump({{"runtimeName", "pinion"},
+               {"runtimeVersion", version},
+               {"runtimeApiVersion", "v1"},
+               {"compiler", __VERSION__}});
+}
+
+std::string CgroupInfo(const std::string& driver) {
+  return Dump({{"driver", driver}});
+}
+
+}  // namespace pinion::cri

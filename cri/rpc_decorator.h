@@ -1,0 +1,68 @@
+// Around every RPC: one log line, counters, latency, and the last word on what
+// the client sees of an error.
+//
+//   pinion_cri_rpc_requests_total{method}
+//   pinion_cri_rpc_errors_total{method,code}
+//   pinion_cri_rpc_duration_seconds{method}     histogram
+//   pinion_cri_rpc_in_flight                    gauge
+//
+// RPCs that change something are logged at info, or as a warning when they
+// fail; the others at debug; an Internal error always as an error. Of a request
+// only ids, names and image references are logged, so no secret can be.
+//
+// Thread-safe.
+
+#ifndef PINION_CRI_RPC_DECORATOR_H_
+#define PINION_CRI_RPC_DECORATOR_H_
+
+#include <map>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "cri/rpc_fields.h"
+#include "metrics/metrics.h"
+
+namespace pinion::cri {
+
+class RpcDecorator {
+ public:
+  explicit RpcDecorator(metrics::Registry& metrics,
+                        const Clock& clock = Clock::Real());
+  ~RpcDecorator();
+
+  // Runs `call` and returns what to answer: its status, with Unknown and
+  // exceptions as Internal and the message cut to what fits into HTTP/2
+  // trailers. `method` is one of the CRI's or AdminService's.
+  template <typename Request, typename Response>
+  absl::Status Serve(std::string_view method, const Request& request,
+                     const Response& response,
+                     absl::FunctionRef<absl::Status()> call) {
+    return Run(method, call, [&](std::vector<LogField>& fields) {
+      AddRpcFields(request, response, fields);
+    });
+  }
+
+ private:
+  struct Method;
+  using Describe = absl::FunctionRef<void(std::vector<LogField>&)>;
+
+  absl::Status Run(std::string_view method,
+                   absl::FunctionRef<absl::Status()> call, Describe describe);
+  void LogCall(const Method& method, const absl::Status& status, double seconds,
+               Describe describe);
+
+  metrics::Registry& metrics_;
+  const Clock& clock_;
+  metrics::Gauge& in_flight_;
+  // Filled by the constructor, only read afterwards.
+  std::map<std::string_view, std::unique_ptr<Method>> methods_;
+};
+
+}  // namespace pinion::cri
+
+#endif  // PINION_CRI_RPC_DECORATOR_H_
