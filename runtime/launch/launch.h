@@ -28,7 +28,7 @@ struct LaunchFds {
   int stderr_fd = -1;
   int cgroup_fd = -1;     // directory entered with CLONE_INTO_CGROUP; -1: none
   int pod_pidns_fd = -1;  // for PidNamespace::kPod
-  int pod_shm_fd = -1;    // from MakePodShm, for mounts with pod_shm
+  int pod_shm_fd = -1;    // MakePodShm's (pod_shm.h), for mounts with pod_shm
 };
 
 struct Launched {

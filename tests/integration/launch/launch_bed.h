@@ -13,6 +13,7 @@
 #include "os/unique_fd.h"
 #include "runtime/launch/launch.h"
 #include "runtime/launch/launch_spec.h"
+#include "runtime/launch/plan_writer.h"
 
 namespace pinion::launch {
 
