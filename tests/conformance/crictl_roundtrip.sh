@@ -101,6 +101,21 @@ start_containers() {
     "$(get status imageId <<<"$status")"
 }
 
+# What only pinion promises.
+look_at_the_daemon() {
+  bed_step "mount table and metrics"
+  check "lines of the host's mount table with a pod" "$bed_mounts" \
+    "$(wc -l </proc/self/mountinfo)"
+  curl -sS --noproxy '*' http://127.0.0.1:9469/metrics \
+    >"$bed_scratch/metrics.txt"
+  check_match "metrics have pinion's" "pinion_[a-z_]+" \
+    "$(cat "$bed_scratch/metrics.txt")"
+  if command -v promtool >/dev/null; then
+    check "promtool check metrics" "" \
+      "$(promtool check metrics <"$bed_scratch/metrics.txt" 2>&1)"
+  fi
+}
+
 read_logs() {
   bed_step "logs"
   eventually 10 "both streams" $'to-stderr\nto-stdout' sorted_logs "$shell"
@@ -257,6 +272,7 @@ bed_start
 pull_images
 run_pod
 start_containers
+[[ -n ${BED_ENDPOINT:-} ]] || look_at_the_daemon
 read_logs
 run_commands
 reach
