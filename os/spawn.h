@@ -1,0 +1,46 @@
+// Starts a program with exactly the descriptors it is meant to have.
+//
+// vfork-style: the child shares the caller's memory until it executes the
+// program (posix_spawn(3): CLONE_VM | CLONE_VFORK, all signals blocked around
+// it), so it costs the same however large the caller is, and no code of ours
+// runs in between.
+//
+// Thread-safe.
+
+#ifndef PINION_OS_SPAWN_H_
+#define PINION_OS_SPAWN_H_
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "os/unique_fd.h"
+
+namespace pinion::os {
+
+struct SpawnSpec {
+  // Executed as it is, no PATH. "/proc/self/fd/N" is fds[N] of the child.
+  std::string path;
+  std::vector<std::string> argv;
+  std::vector<std::string> env;
+  // fds[i] becomes descriptor i; every other one is closed. Borrowed.
+  std::vector<int> fds;
+  // A session of its own: no terminal's signals, and it outlives the caller.
+  bool new_session = false;
+};
+
+struct SpawnedProcess {
+  pid_t pid = -1;
+  // Readable once it has ended; the caller reaps it (waitid(P_PIDFD)).
+  UniqueFd pidfd;
+};
+
+// Returns once the program is executed. All signals have their default
+// action in it and none is blocked. The status is that of the failed exec.
+absl::StatusOr<SpawnedProcess> Spawn(const SpawnSpec& spec);
+
+}  // namespace pinion::os
+
+#endif  // PINION_OS_SPAWN_H_
