@@ -27,6 +27,10 @@
 
 namespace pinion::monitor {
 
+// /proc/<monitor>/fd/10 is the pod's network namespace: the path that tools
+// are given. (Not with host network.)
+inline constexpr int kMonitorNetnsFd = 10;
+
 // How a process ended.
 struct ExitRecord {
   std::string id;              // container or exec id
@@ -34,6 +38,11 @@ struct ExitRecord {
   int32_t signal = 0;          // 0: it exited by itself
   bool oom_killed = false;     // memory.events of its leaf counted an oom_kill
   int64_t finished_at_ns = 0;  // wall clock
+  // Lines its log lacks: no space on the disk, or the cap was reached.
+  uint64_t dropped_log_lines = 0;
+  // Not empty: it never started, and why ("exec /nope: ENOENT"); exit_code is
+  // then 128.
+  std::string error;
 };
 
 // What a monitor says of one container when the daemon (re)connects.
@@ -53,6 +62,11 @@ struct SandboxRequest {
   bool new_uts = true;
   // A shared PID namespace, with pinion's reaping init as its PID 1.
   bool shared_pid = false;
+  // The /dev/shm that the pod's containers share (BindMount::pod_shm): a
+  // tmpfs of at most so many bytes; 0: none.
+  uint64_t shm_bytes = 0;
+  // kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.*, net.*: only with a
+  // namespace of the pod's own; anything else is refused (PermissionDenied).
   std::map<std::string, std::string> sysctls;  // validated; dotted names
 };
 
@@ -63,13 +77,18 @@ struct Sandbox {
   // (network/pod_network.h); invalid with host network.
   os::UniqueFd netns;
   os::UniqueFd netns_route_socket;
+  pid_t init_pid = 0;  // PID 1 of the shared PID namespace; 0 without one
 };
 
 struct StartRequest {
   std::string container_id;
-  std::string plan;         // EncodePlan's bytes (sent as a sealed memfd)
-  int cgroup_fd = -1;       // the leaf's directory; the monitor keeps a copy
-  std::string log_path;     // absolute; empty: output is discarded
+  std::string plan;    // EncodePlan's bytes (sent as a sealed memfd)
+  int cgroup_fd = -1;  // the leaf's directory; the monitor keeps a copy
+  // Absolute, in a directory that exists; empty: output is discarded. Made
+  // with mode 0640; what is there already is appended to.
+  std::string log_path;
+  // What the log grows to at most until ReopenLog; 0: no cap.
+  uint64_t max_log_bytes = 0;
   bool open_stdin = false;  // keep a pipe (or pty) for attach
   bool stdin_once = false;
   bool terminal = false;
@@ -92,12 +111,22 @@ struct ExecRequest {
   int stderr_fd = -1;
 };
 
+// All on the reactor's thread; they must not block. They may come before the
+// call that led to them has returned: an exit before Start, or before
+// Reconnect. A callback may destroy its MonitorClient.
 struct Callbacks {
-  // On the reactor's thread; must not block. Exactly once per container or
-  // exec, also for ends that happened while no daemon was connected.
+  // Exactly once per container or exec that has started, also for ends that
+  // happened while no daemon was connected; acknowledged when it returns. Not
+  // for a start that was answered with an error. What an exec left behind
+  // when the monitor itself is killed is lost with it; for containers there
+  // are the records in exits/ (ReadExitRecords).
   std::function<void(const ExitRecord&)> on_exit;
-  // The monitor is gone (its socket hung up).
+  // The monitor is gone (its socket hung up). Not called when another
+  // connection has replaced this one, nor after Shutdown.
   std::function<void()> on_lost;
+  // PID 1 of the shared PID namespace has ended, and with it everything in
+  // there (whose ends are reported too). May be empty.
+  std::function<void(const ExitRecord&)> on_init_exit = nullptr;
 };
 
 class MonitorClient {
@@ -116,8 +145,11 @@ class MonitorClient {
   static absl::StatusOr<std::unique_ptr<MonitorClient>> Spawn(
       const SpawnOptions& options, os::Reactor& reactor, Callbacks callbacks);
 
-  // Connects to a monitor that runs. Unavailable if nobody listens.
-  // `containers` receives what it holds.
+  // Connects to a monitor that runs, and replaces whatever was connected.
+  // Unavailable if nobody listens; DeadlineExceeded if somebody does but does
+  // not answer within five seconds (stopped, or its log disk is frozen).
+  // `containers` receives what it holds; ends among them that the daemon has
+  // not been told yet are given to on_exit as well.
   static absl::StatusOr<std::unique_ptr<MonitorClient>> Reconnect(
       const std::string& pod_id, int pod_dir_fd, os::Reactor& reactor,
       Callbacks callbacks, std::vector<ContainerReport>* containers);
@@ -132,13 +164,19 @@ class MonitorClient {
                                                Deadline deadline) = 0;
 
   // Returns once the process has exec'ed. FailedPrecondition with
-  // "exec /nope: ENOENT"-like text if it could not start.
+  // "exec /nope: ENOENT"-like text if it could not start; ResourceExhausted
+  // if there was no process, descriptor or memory to be had; AlreadyExists if
+  // the id is in use. A container that could not start counts as ended (see
+  // ExitRecord::error) until it is forgotten. After DeadlineExceeded it may
+  // yet start.
   virtual absl::StatusOr<Started> Start(const StartRequest& request,
                                         Deadline deadline) = 0;
   virtual absl::StatusOr<Started> Exec(const ExecRequest& request,
                                        Deadline deadline) = 0;
 
   // kill(2) of the process through its pidfd; ended already is success.
+  // NotFound: no such container or exec (an exec is forgotten by itself when
+  // its end is acknowledged).
   virtual absl::Status Signal(const std::string& id, int signal,
                               Deadline deadline) = 0;
 
@@ -147,15 +185,18 @@ class MonitorClient {
   virtual absl::Status ReopenLog(const std::string& container_id,
                                  Deadline deadline) = 0;
 
-  // Forgets an ended container and its exit record.
+  // Forgets an ended container and its exit record. FailedPrecondition while
+  // it runs; unknown is success.
   virtual absl::Status Forget(const std::string& container_id,
                               Deadline deadline) = 0;
 
-  // Asks it to drain logs and end; success when its socket hangs up.
+  // Asks it to kill what still runs (SIGKILL), drain logs and end; success
+  // when its socket hangs up, and when it is gone already.
   virtual absl::Status Shutdown(Deadline deadline) = 0;
 };
 
-// Exit records that a monitor left in `pod_dir_fd`, for when it is gone.
+// Exit records that a monitor left in `pod_dir_fd`, for when it is gone. Files
+// that are no whole record are left out.
 absl::StatusOr<std::vector<ExitRecord>> ReadExitRecords(int pod_dir_fd);
 
 // A sealed memfd (F_SEAL_WRITE|SHRINK|GROW|SEAL) of the monitor's binary that

@@ -1,0 +1,304 @@
+#include "runtime/monitor/client.h"
+
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "os/error.h"
+#include "os/memfd.h"
+#include "runtime/monitor/client_connection.h"
+#include "runtime/monitor/client_records.h"
+#include "runtime/monitor/client_socket.h"
+#include "runtime/monitor/client_spawn.h"
+#include "runtime/monitor/inherited.h"
+#include "runtime/monitor/messages.h"
+
+namespace pinion::monitor {
+namespace {
+
+static_assert(kMonitorNetnsFd == kNetnsFd);
+
+constexpr auto kHelloTimeout = std::chrono::seconds(5);
+
+// A request's bytes, and the number that its answer will bear.
+class Request {
+ public:
+  Request(ClientConnection& connection, MessageType type)
+      : sequence_(connection.NextSequence()),
+        message_(buffer_, sizeof(buffer_), static_cast<uint16_t>(type),
+                 sequence_) {}
+  MessageWriter* message() { return &message_; }
+  uint64_t sequence() const { return sequence_; }
+
+ private:
+  const uint64_t sequence_;
+  char buffer_[kMaxMessage];
+  MessageWriter message_;
+};
+
+class Client : public MonitorClient {
+ public:
+  explicit Client(std::string pod_id) : pod_id_(std::move(pod_id)) {}
+  ~Client() override {
+    if (connection_ != nullptr) connection_->Close();
+  }
+
+  absl::Status Connect(int pod_dir_fd, os::Reactor& reactor,
+                       Callbacks callbacks,
+                       std::vector<ContainerReport>* containers);
+
+  pid_t pid() const override { return pid_; }
+  uint64_t start_ticks() const override { return start_ticks_; }
+  absl::StatusOr<Sandbox> SetUpSandbox(const SandboxRequest& request,
+                                       Deadline deadline) override;
+  absl::StatusOr<Started> Start(const StartRequest& request,
+                                Deadline deadline) override;
+  absl::StatusOr<Started> Exec(const ExecRequest& request,
+                               Deadline deadline) override;
+  absl::Status Signal(const std::string& id, int signal,
+                      Deadline deadline) override;
+  absl::Status ReopenLog(const std::string& container_id,
+                         Deadline deadline) override;
+  absl::Status Forget(const std::string& container_id,
+                      Deadline deadline) override;
+  absl::Status Shutdown(Deadline deadline) override;
+
+ private:
+  absl::StatusOr<std::unique_ptr<Incoming>> Call(
+      Request& request, Deadline deadline,
+      std::vector<std::unique_ptr<Incoming>>* reports = nullptr);
+  absl::StatusOr<Started> StartWith(const StartMessage& message,
+                                    MessageType type, const std::string& plan,
+                                    Deadline deadline);
+  absl::Status Target(MessageType type, const std::string& id, int signal,
+                      Deadline deadline);
+
+  const std::string pod_id_;
+  pid_t pid_ = 0;
+  uint64_t start_ticks_ = 0;
+  std::shared_ptr<ClientConnection> connection_;
+};
+
+void OnEvent(const Callbacks& callbacks, ClientConnection& connection,
+             const MessageReader& message) {
+  ExitMessage exit;
+  const auto type = static_cast<MessageType>(message.type());
+  if ((type != MessageType::kExit && type != MessageType::kInitExit) ||
+      !Get(message, &exit)) {
+    return;  // Of a newer monitor.
+  }
+  const auto& callback =
+      type == MessageType::kExit ? callbacks.on_exit : callbacks.on_init_exit;
+  if (callback) callback(ToExitRecord(exit));
+  char buffer[64];
+  MessageWriter ack(buffer, sizeof(buffer),
+                    static_cast<uint16_t>(MessageType::kExitAck), 0);
+  PutExitAck(&ack, exit.event);
+  // Without the acknowledgement it is told again to the next connection.
+  connection.Post(ack);
+}
+
+absl::Status Client::Connect(int pod_dir_fd, os::Reactor& reactor,
+                             Callbacks callbacks,
+                             std::vector<ContainerReport>* containers) {
+  PINION_ASSIGN_OR_RETURN(os::UniqueFd socket, ConnectToMonitor(pod_dir_fd));
+  // The handlers outlive this call only as part of the connection, so they
+  // may hold it weakly; they own the callbacks.
+  auto held = std::make_shared<std::weak_ptr<ClientConnection>>();
+  auto shared = std::make_shared<Callbacks>(std::move(callbacks));
+  ClientConnection::Handlers handlers;
+  handlers.on_event = [held, shared](const MessageReader& message) {
+    if (const auto connection = held->lock()) {
+      OnEvent(*shared, *connection, message);
+    }
+  };
+  handlers.on_hang_up = [shared] {
+    if (shared->on_lost) shared->on_lost();
+  };
+  PINION_ASSIGN_OR_RETURN(connection_,
+                          ClientConnection::Create(std::move(socket), reactor,
+                                                   std::move(handlers)));
+  // Nothing comes before the hello has been sent.
+  *held = connection_;
+
+  Request request(*connection_, MessageType::kHello);
+  std::vector<std::unique_ptr<Incoming>> reports;
+  PINION_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Incoming> answer,
+      Call(request, std::chrono::steady_clock::now() + kHelloTimeout,
+           &reports));
+  HelloReplyMessage hello;
+  if (!Get(answer->reader, &hello)) {
+    return absl::InternalError("pod monitor's greeting makes no sense");
+  }
+  pid_ = hello.pid;
+  start_ticks_ = hello.start_ticks;
+  for (const std::unique_ptr<Incoming>& report : reports) {
+    ReportMessage message;
+    if (containers != nullptr && Get(report->reader, &message)) {
+      containers->push_back(ToContainerReport(message));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<Incoming>> Client::Call(
+    Request& request, Deadline deadline,
+    std::vector<std::unique_ptr<Incoming>>* reports) {
+  auto answer = connection_->Call(*request.message(), request.sequence(),
+                                  deadline, reports);
+  if (!answer.ok()) {
+    return Annotate(answer.status(), absl::StrCat("pod ", pod_id_));
+  }
+  return answer;
+}
+
+absl::StatusOr<Sandbox> Client::SetUpSandbox(const SandboxRequest& request,
+                                             Deadline deadline) {
+  Request call(*connection_, MessageType::kSetUpSandbox);
+  SandboxMessage message;
+  message.hostname = request.hostname;
+  message.new_network = request.new_network;
+  message.new_ipc = request.new_ipc;
+  message.new_uts = request.new_uts;
+  message.shared_pid = request.shared_pid;
+  message.shm_bytes = request.shm_bytes;
+  Put(call.message(), message);
+  for (const auto& [name, value] : request.sysctls) {
+    PutSysctl(call.message(), name, value);
+  }
+  PINION_ASSIGN_OR_RETURN(const std::unique_ptr<Incoming> answer,
+                          Call(call, deadline));
+  PINION_RETURN_IF_ERROR(ToStatus(GetError(answer->reader)));
+  SandboxReplyMessage reply;
+  Get(answer->reader, &answer->fds, &reply);
+  Sandbox sandbox;
+  sandbox.netns = os::UniqueFd(reply.netns_fd);
+  sandbox.netns_route_socket = os::UniqueFd(reply.route_socket);
+  sandbox.monitor_pid = pid_;
+  sandbox.monitor_start_ticks = start_ticks_;
+  sandbox.init_pid = reply.init_pid;
+  if (request.new_network &&
+      (!sandbox.netns.valid() || !sandbox.netns_route_socket.valid())) {
+    return absl::InternalError("pod monitor sent no network namespace");
+  }
+  return sandbox;
+}
+
+absl::StatusOr<Started> Client::StartWith(const StartMessage& message,
+                                          MessageType type,
+                                          const std::string& plan,
+                                          Deadline deadline) {
+  PINION_ASSIGN_OR_RETURN(const os::UniqueFd plan_fd,
+                          os::SealedMemfd("pinion-plan", plan));
+  Request call(*connection_, type);
+  StartMessage complete = message;
+  complete.plan_fd = plan_fd.get();
+  Put(call.message(), complete);
+  PINION_ASSIGN_OR_RETURN(const std::unique_ptr<Incoming> answer,
+                          Call(call, deadline));
+  PINION_RETURN_IF_ERROR(ToStartStatus(GetError(answer->reader)));
+  StartReplyMessage reply;
+  Get(answer->reader, &answer->fds, &reply);
+  // A terminal that nobody asked for.
+  const os::UniqueFd console(reply.console_fd);
+  return Started{reply.pid, reply.start_ticks, reply.started_at_ns};
+}
+
+absl::StatusOr<Started> Client::Start(const StartRequest& request,
+                                      Deadline deadline) {
+  StartMessage message;
+  message.id = request.container_id;
+  message.log_path = request.log_path;
+  message.max_log_bytes = request.max_log_bytes;
+  message.open_stdin = request.open_stdin;
+  message.stdin_once = request.stdin_once;
+  message.terminal = request.terminal;
+  message.cgroup_fd = request.cgroup_fd;
+  return StartWith(message, MessageType::kStart, request.plan, deadline);
+}
+
+absl::StatusOr<Started> Client::Exec(const ExecRequest& request,
+                                     Deadline deadline) {
+  StartMessage message;
+  message.id = request.exec_id;
+  message.container_id = request.container_id;
+  message.cgroup_fd = request.cgroup_fd;
+  message.stdin_fd = request.stdin_fd;
+  message.stdout_fd = request.stdout_fd;
+  message.stderr_fd = request.stderr_fd;
+  return StartWith(message, MessageType::kExec, request.plan, deadline);
+}
+
+absl::Status Client::Target(MessageType type, const std::string& id, int signal,
+                            Deadline deadline) {
+  Request call(*connection_, type);
+  Put(call.message(), TargetMessage{id, signal});
+  PINION_ASSIGN_OR_RETURN(const std::unique_ptr<Incoming> answer,
+                          Call(call, deadline));
+  return ToStatus(GetError(answer->reader));
+}
+
+absl::Status Client::Signal(const std::string& id, int signal,
+                            Deadline deadline) {
+  return Target(MessageType::kSignal, id, signal, deadline);
+}
+
+absl::Status Client::ReopenLog(const std::string& container_id,
+                               Deadline deadline) {
+  return Target(MessageType::kReopenLog, container_id, 0, deadline);
+}
+
+absl::Status Client::Forget(const std::string& container_id,
+                            Deadline deadline) {
+  return Target(MessageType::kForget, container_id, 0, deadline);
+}
+
+absl::Status Client::Shutdown(Deadline deadline) {
+  connection_->ExpectHangUp();
+  Request call(*connection_, MessageType::kShutdown);
+  const auto answer = Call(call, deadline);
+  // Unavailable: it was quicker than its answer, or gone before.
+  if (!answer.ok() && !absl::IsUnavailable(answer.status())) {
+    return answer.status();
+  }
+  if (!connection_->WaitForHangUp(deadline)) {
+    return absl::DeadlineExceededError(
+        absl::StrCat("pod ", pod_id_, ": pod monitor does not end"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<MonitorClient>> MonitorClient::Spawn(
+    const SpawnOptions& options, os::Reactor& reactor, Callbacks callbacks) {
+  PINION_ASSIGN_OR_RETURN(const SpawnedMonitor spawned,
+                          SpawnMonitor(options, reactor));
+  auto client = std::make_unique<Client>(options.pod_id);
+  const absl::Status connected = client->Connect(options.pod_dir_fd, reactor,
+                                                 std::move(callbacks), nullptr);
+  if (!connected.ok()) {
+    // It holds nothing yet.
+    spawned.Kill();
+    return Annotate(connected, "start pod monitor");
+  }
+  return client;
+}
+
+absl::StatusOr<std::unique_ptr<MonitorClient>> MonitorClient::Reconnect(
+    const std::string& pod_id, int pod_dir_fd, os::Reactor& reactor,
+    Callbacks callbacks, std::vector<ContainerReport>* containers) {
+  auto client = std::make_unique<Client>(pod_id);
+  PINION_RETURN_IF_ERROR_AS(
+      client->Connect(pod_dir_fd, reactor, std::move(callbacks), containers),
+      absl::StrCat("reconnect to the monitor of pod ", pod_id));
+  return client;
+}
+
+}  // namespace pinion::monitor

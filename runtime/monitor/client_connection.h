@@ -1,0 +1,107 @@
+// The daemon's end of a monitor's socket: requests of several threads at
+// once, matched to their answers by sequence number.
+//
+// Thread-safe. Handlers run on the reactor's thread with no lock held.
+
+#ifndef PINION_RUNTIME_MONITOR_CLIENT_CONNECTION_H_
+#define PINION_RUNTIME_MONITOR_CLIENT_CONNECTION_H_
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "os/reactor.h"
+#include "os/unique_fd.h"
+#include "runtime/monitor/messages.h"
+#include "runtime/monitor/protocol.h"
+
+namespace pinion::monitor {
+
+// A message that came in, and its descriptors (closed with it).
+struct Incoming {
+  std::string bytes;
+  MessageReader reader;  // of `bytes`
+  ReceivedFds fds;
+};
+
+class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
+ public:
+  // steady_clock: a step of the wall clock must not change a time-out, so the
+  // standard's condition variable and not Abseil's.
+  using Deadline = std::chrono::steady_clock::time_point;
+
+  struct Handlers {
+    // What nobody asked for.
+    std::function<void(const MessageReader& message)> on_event;
+    // Once, when the monitor's end is gone; not after Close.
+    std::function<void()> on_hang_up;
+  };
+
+  // Starts receiving from the connected, non-blocking `socket`.
+  static absl::StatusOr<std::shared_ptr<ClientConnection>> Create(
+      os::UniqueFd socket, os::Reactor& reactor, Handlers handlers);
+
+  uint64_t NextSequence();
+
+  // Sends `message` (made with a NextSequence) and waits for its answer.
+  // DeadlineExceeded leaves the connection as it was: a late answer is dropped
+  // and its descriptors are closed. Unavailable: the connection is lost.
+  // `reports` receives messages that precede the answer.
+  absl::StatusOr<std::unique_ptr<Incoming>> Call(
+      MessageWriter& message, uint64_t sequence, Deadline deadline,
+      std::vector<std::unique_ptr<Incoming>>* reports = nullptr);
+
+  // Sends what has no answer. False if the peer does not read now.
+  bool Post(MessageWriter& message);
+
+  // Waits until the monitor's end is gone. False at the deadline.
+  bool WaitForHangUp(Deadline deadline);
+
+  // From now on a hang-up is expected and calls nobody.
+  void ExpectHangUp();
+
+  // No handler runs afterwards (or, called by a handler, no further one);
+  // waiting calls fail.
+  void Close();
+
+ private:
+  struct Waiting {
+    std::condition_variable changed;
+    std::unique_ptr<Incoming> answer;
+    std::vector<std::unique_ptr<Incoming>> reports;
+  };
+  enum class State { kOpen, kHungUp, kClosed };
+
+  ClientConnection(os::UniqueFd socket, os::Reactor& reactor,
+                   Handlers handlers);
+
+  void OnReady();
+  // False when there is nothing more to read now.
+  bool ReceiveOne();
+  void Dispatch(std::unique_ptr<Incoming> message);
+  void HangUp();
+  absl::Status Send(MessageWriter& message, Deadline deadline);
+
+  const os::UniqueFd socket_;
+  os::Reactor& reactor_;
+  const Handlers handlers_;
+
+  std::mutex mutex_;  // guards what follows
+  State state_ = State::kOpen;
+  bool expect_hang_up_ = false;
+  uint64_t last_sequence_ = 0;
+  std::map<uint64_t, Waiting*> waiting_;
+  std::condition_variable state_changed_;
+};
+
+}  // namespace pinion::monitor
+
+#endif  // PINION_RUNTIME_MONITOR_CLIENT_CONNECTION_H_

@@ -1,0 +1,163 @@
+// The messages themselves: what each type carries, encoded into a
+// MessageWriter and decoded from a MessageReader. Strings are views of the
+// reader's bytes or of the caller's.
+//
+//   daemon → monitor            monitor → daemon
+//   kHello                      kReport* (one per container), kHelloReply
+//   kSetUpSandbox               kSandboxReply
+//   kStart, kExec               kStartReply
+//   kSignal, kReopenLog,        kReply
+//   kForget, kShutdown
+//   kExitAck (no answer)        kExit, kInitExit, kReplaced (nobody asked)
+//
+// Every reply bears its request's sequence number and an Error. Like
+// protocol.h: append-only, no heap, shared by both ends.
+
+#ifndef PINION_RUNTIME_MONITOR_MESSAGES_H_
+#define PINION_RUNTIME_MONITOR_MESSAGES_H_
+
+#include <cstdint>
+#include <string_view>
+
+#include "runtime/monitor/protocol.h"
+
+namespace pinion::monitor {
+
+enum class MessageType : uint16_t {
+  kHello = 1,
+  kHelloReply = 2,
+  kReport = 3,
+  kSetUpSandbox = 4,
+  kSandboxReply = 5,
+  kStart = 6,
+  kExec = 7,
+  kStartReply = 8,
+  kSignal = 9,
+  kReopenLog = 10,
+  kForget = 11,
+  kShutdown = 12,
+  kReply = 13,
+  kExit = 14,
+  kExitAck = 15,
+  kInitExit = 16,
+  kReplaced = 17,
+};
+
+// Ids become file names: letters, digits, '_', '-' and '.', not first; at
+// most kMaxId bytes.
+inline constexpr size_t kMaxId = 128;
+bool IsMonitorId(std::string_view id);
+
+// Why a request failed; error 0 is success. For people: "<what> <object>:
+// <name of errno>".
+struct Error {
+  int32_t error = 0;
+  std::string_view what;
+  std::string_view object;
+};
+void PutError(MessageWriter* writer, const Error& error);
+Error GetError(const MessageReader& reader);
+
+struct HelloReplyMessage {
+  int32_t pid = 0;
+  uint64_t start_ticks = 0;
+};
+void Put(MessageWriter* writer, const HelloReplyMessage& message);
+bool Get(const MessageReader& reader, HelloReplyMessage* message);
+
+// How a process ended; also what an exit record on disk says.
+struct ExitMessage {
+  uint64_t event = 0;  // acknowledged by number
+  std::string_view id;
+  int32_t code = 0;
+  int32_t signal = 0;
+  bool oom_killed = false;
+  int64_t finished_at_ns = 0;
+  uint64_t dropped_lines = 0;  // of its log: no space, or the cap
+  std::string_view error;      // not empty: it never started, and why
+};
+void Put(MessageWriter* writer, const ExitMessage& message);
+bool Get(const MessageReader& reader, ExitMessage* message);
+
+struct ReportMessage {
+  std::string_view id;
+  int32_t pid = 0;
+  uint64_t start_ticks = 0;
+  int64_t started_at_ns = 0;
+  bool ended = false;
+  ExitMessage exit;  // its id is the container's
+};
+void Put(MessageWriter* writer, const ReportMessage& message);
+bool Get(const MessageReader& reader, ReportMessage* message);
+
+struct SandboxMessage {
+  std::string_view hostname;
+  bool new_network = false;
+  bool new_ipc = false;
+  bool new_uts = false;
+  bool shared_pid = false;
+  uint64_t shm_bytes = 0;  // 0: no shared /dev/shm
+};
+void Put(MessageWriter* writer, const SandboxMessage& message);
+void Get(const MessageReader& reader, SandboxMessage* message);
+// Any number of these beside it.
+void PutSysctl(MessageWriter* writer, std::string_view name,
+               std::string_view value);
+// Start with *cursor = 0; false at the end.
+bool NextSysctl(const MessageReader& reader, size_t* cursor,
+                std::string_view* name, std::string_view* value);
+
+struct SandboxReplyMessage {
+  int netns_fd = -1;
+  int route_socket = -1;
+  int32_t init_pid = 0;  // of the reaping init of a shared PID namespace
+};
+void Put(MessageWriter* writer, const SandboxReplyMessage& message);
+// The descriptors become the caller's.
+void Get(const MessageReader& reader, ReceivedFds* fds,
+         SandboxReplyMessage* message);
+
+// kStart and kExec. On decoding the descriptors become the caller's.
+struct StartMessage {
+  std::string_view id;
+  std::string_view container_id;  // kExec
+  std::string_view log_path;      // kStart
+  uint64_t max_log_bytes = 0;     // kStart; 0: no cap
+  bool open_stdin = false;
+  bool stdin_once = false;
+  bool terminal = false;
+  int plan_fd = -1;
+  int cgroup_fd = -1;
+  int stdin_fd = -1;
+  int stdout_fd = -1;
+  int stderr_fd = -1;
+};
+void Put(MessageWriter* writer, const StartMessage& message);
+// False if the id is no id or there is no plan; fds are then still filled.
+bool Get(const MessageReader& reader, ReceivedFds* fds, StartMessage* message);
+
+struct StartReplyMessage {
+  int32_t pid = 0;
+  uint64_t start_ticks = 0;
+  int64_t started_at_ns = 0;
+  int console_fd = -1;  // an exec's terminal
+};
+void Put(MessageWriter* writer, const StartReplyMessage& message);
+void Get(const MessageReader& reader, ReceivedFds* fds,
+         StartReplyMessage* message);
+
+// kSignal, kReopenLog and kForget name a process; kSignal has a number.
+struct TargetMessage {
+  std::string_view id;
+  int32_t signal = 0;
+};
+void Put(MessageWriter* writer, const TargetMessage& message);
+bool Get(const MessageReader& reader, TargetMessage* message);
+
+// kExitAck: the event of this number has been dealt with.
+void PutExitAck(MessageWriter* writer, uint64_t event);
+uint64_t GetExitAck(const MessageReader& reader);
+
+}  // namespace pinion::monitor
+
+#endif  // PINION_RUNTIME_MONITOR_MESSAGES_H_

@@ -1,0 +1,168 @@
+#include "runtime/monitor/monitor.h"
+
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "runtime/launch/process_start.h"
+#include "runtime/monitor/clock.h"
+#include "runtime/monitor/inherited.h"
+#include "runtime/monitor/messages.h"
+#include "runtime/monitor/resident.h"
+
+namespace pinion::monitor {
+namespace {
+
+constexpr size_t kReplyCapacity = 1024;
+// A killed process that is not gone by then sits in the kernel (a dead disk);
+// it stays in the pod's cgroup, where the daemon sees it.
+constexpr int64_t kShutdownNanos = 5'000'000'000;
+
+}  // namespace
+
+int Monitor::Create(int listening_socket, int signal_fd) {
+  int error = loop_.Create();
+  if (error == 0) {
+    error = loop_.Add(&signal_, signal_fd, EPOLLIN, SignalReady, this);
+  }
+  if (error == 0) error = link_.Create(&loop_, listening_socket, this);
+  return error;
+}
+
+void Monitor::Run() {
+  while (!ShutdownIsDone()) {
+    int timeout_ms = -1;
+    if (shutdown_deadline_ns_ != 0) timeout_ms = 100;
+    if (trim_due_) timeout_ms = 0;
+    if (loop_.Turn(timeout_ms) == 0 && trim_due_) {
+      DropCleanPages();
+      trim_due_ = false;
+    }
+    supervisor_.SendEvents();
+    supervisor_.Sweep();
+  }
+  supervisor_.CloseStreams();
+}
+
+bool Monitor::ShutdownIsDone() const {
+  if (shutdown_deadline_ns_ == 0) return false;
+  return (!supervisor_.has_live_process() && link_.idle()) ||
+         MonotonicNanos() > shutdown_deadline_ns_;
+}
+
+void Monitor::SignalReady(void* self, uint32_t) {
+  auto* monitor = static_cast<Monitor*>(self);
+  signalfd_siginfo info;
+  // One signal may stand for many children; Reap finds them all.
+  while (read(monitor->signal_.fd, &info, sizeof(info)) > 0) {
+  }
+  monitor->supervisor_.Reap();
+  monitor->trim_due_ = true;
+}
+
+void Monitor::OnMessage(const MessageReader& message, ReceivedFds* fds) {
+  switch (static_cast<MessageType>(message.type())) {
+    case MessageType::kHello:
+      return OnHello(message);
+    case MessageType::kSetUpSandbox:
+      return OnSetUpSandbox(message);
+    case MessageType::kStart:
+      return OnStart(message, fds, false);
+    case MessageType::kExec:
+      return OnStart(message, fds, true);
+    case MessageType::kSignal:
+    case MessageType::kReopenLog:
+    case MessageType::kForget:
+      return OnTarget(message);
+    case MessageType::kExitAck:
+      return supervisor_.Acknowledge(GetExitAck(message));
+    case MessageType::kShutdown:
+      shutdown_deadline_ns_ = MonotonicNanos() + kShutdownNanos;
+      supervisor_.KillAll();
+      return Reply(message.sequence(), {});
+    default:
+      // Of a newer daemon.
+      return Reply(message.sequence(), {ENOSYS, "monitor", "request"});
+  }
+}
+
+void Monitor::Reply(uint64_t sequence, const Error& error) {
+  char buffer[kReplyCapacity];
+  MessageWriter reply(buffer, sizeof(buffer),
+                      static_cast<uint16_t>(MessageType::kReply), sequence);
+  PutError(&reply, error);
+  link_.Send(&reply);
+}
+
+void Monitor::OnHello(const MessageReader& message) {
+  supervisor_.SendReports(message.sequence());
+  char buffer[kReplyCapacity];
+  MessageWriter reply(buffer, sizeof(buffer),
+                      static_cast<uint16_t>(MessageType::kHelloReply),
+                      message.sequence());
+  const pid_t pid = getpid();
+  Put(&reply, HelloReplyMessage{pid, launch::ProcessStartTicks(pid)});
+  link_.Send(&reply);
+}
+
+void Monitor::OnSetUpSandbox(const MessageReader& message) {
+  trim_due_ = true;
+  SandboxMessage request;
+  Get(message, &request);
+  int route_socket = -1;
+  Failed failed;
+  char buffer[kReplyCapacity];
+  MessageWriter reply(buffer, sizeof(buffer),
+                      static_cast<uint16_t>(MessageType::kSandboxReply),
+                      message.sequence());
+  if (namespaces_.SetUp(request, message, &route_socket, &failed)) {
+    if (namespaces_.init_pid() > 0)
+      supervisor_.AdoptInit(namespaces_.init_pid());
+    Put(&reply, SandboxReplyMessage{namespaces_.has_network() ? kNetnsFd : -1,
+                                    route_socket, namespaces_.init_pid()});
+  } else {
+    PutError(&reply, {failed.error, failed.what.view(), failed.object.view()});
+  }
+  link_.Send(&reply);
+  if (route_socket >= 0) close(route_socket);
+}
+
+void Monitor::OnStart(const MessageReader& message, ReceivedFds* fds,
+                      bool exec) {
+  trim_due_ = true;
+  StartMessage request;
+  if (Get(message, fds, &request) && shutdown_deadline_ns_ == 0) {
+    supervisor_.Start(request, exec, message.sequence());
+    return;
+  }
+  const int taken[] = {request.plan_fd, request.cgroup_fd, request.stdin_fd,
+                       request.stdout_fd, request.stderr_fd};
+  for (const int fd : taken) {
+    if (fd >= 0) close(fd);
+  }
+  Reply(message.sequence(), {EINVAL, "start", "request"});
+}
+
+void Monitor::OnTarget(const MessageReader& message) {
+  TargetMessage request;
+  if (!Get(message, &request)) {
+    return Reply(message.sequence(), {EINVAL, "monitor", "id"});
+  }
+  int error = 0;
+  std::string_view what;
+  if (message.type() == static_cast<uint16_t>(MessageType::kSignal)) {
+    what = "signal";
+    error = supervisor_.Signal(request.id, request.signal);
+  } else if (message.type() == static_cast<uint16_t>(MessageType::kReopenLog)) {
+    what = "reopen log of";
+    error = supervisor_.ReopenLog(request.id);
+  } else {
+    what = "forget";
+    error = supervisor_.Forget(request.id);
+  }
+  Reply(message.sequence(), {error, what, request.id});
+}
+
+}  // namespace pinion::monitor

@@ -1,0 +1,171 @@
+#include "runtime/monitor/pod_namespaces.h"
+
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <linux/openat2.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "runtime/launch/pod_shm.h"
+#include "runtime/monitor/inherited.h"
+
+namespace pinion::monitor {
+namespace {
+
+bool StartsWith(std::string_view text, std::string_view prefix) {
+  return text.size() >= prefix.size() &&
+         std::string_view(text.data(), prefix.size()) == prefix;
+}
+
+// Only what belongs to a namespace that the pod has of its own. The daemon has
+// checked this; a sysctl of the whole node must not depend on one check.
+bool IsPodSysctl(std::string_view name, const SandboxMessage& request) {
+  if (StartsWith(name, "net.")) return request.new_network;
+  if (StartsWith(name, "fs.mqueue.") || StartsWith(name, "kernel.shm") ||
+      StartsWith(name, "kernel.msg") || name == "kernel.sem") {
+    return request.new_ipc;
+  }
+  if (name == "kernel.domainname" || name == "kernel.hostname") {
+    return request.new_uts;
+  }
+  return false;
+}
+
+int WriteSysctl(std::string_view name, std::string_view value) {
+  FixedText<256> path;
+  for (const char c : name) {
+    // As sysctl(8): a dot within a name (an interface's) is written as '/'.
+    const char mapped = c == '.' ? '/' : c == '/' ? '.' : c;
+    path.Add(std::string_view(&mapped, 1));
+  }
+  if (path.full()) return ENAMETOOLONG;
+  const int root = open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (root < 0) return errno;
+  open_how how = {};
+  how.flags = O_WRONLY | O_CLOEXEC;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  const int fd = static_cast<int>(
+      syscall(SYS_openat2, root, path.c_str(), &how, sizeof(how)));
+  int error = fd < 0 ? errno : 0;
+  close(root);
+  if (fd < 0) return error;
+  if (write(fd, value.data(), value.size()) < 0) error = errno;
+  close(fd);
+  return error;
+}
+
+// Runs in the new PID namespace, a copy of this single-threaded process. Every
+// descriptor that is not set here is close-on-exec.
+[[noreturn]] void ExecInit(int ready_fd) {
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  dup2(ready_fd, STDOUT_FILENO);
+  dup2(STDIN_FILENO, STDERR_FILENO);
+  char name[] = "pinion-init";
+  char option[] = "--init";
+  char* const argv[] = {name, option, nullptr};
+  char* const environment[] = {nullptr};
+  // The sealed memfd, whatever the mount namespace shows.
+  execve("/proc/self/exe", argv, environment);
+  _exit(127);
+}
+
+// Until the init has closed its descriptors, as it does once it has given up
+// the host's mounts (launch/init.h), or has died (then its end is reported).
+void WaitUntilReady(int fd) {
+  constexpr int kTimeoutMs = 2000;
+  pollfd end = {fd, 0, 0};
+  while (poll(&end, 1, kTimeoutMs) < 0 && errno == EINTR) {
+  }
+}
+
+}  // namespace
+
+bool Failed::Set(int number, std::string_view step, std::string_view name) {
+  error = number;
+  what.Clear();
+  object.Clear();
+  what.Add(step);
+  object.Add(name);
+  return false;
+}
+
+bool PodNamespaces::SetUp(const SandboxMessage& request,
+                          const MessageReader& reader, int* route_socket,
+                          Failed* failed) {
+  if (done_) return failed->Set(EALREADY, "set up sandbox", "twice");
+  done_ = true;
+  const int flags = (request.new_network ? CLONE_NEWNET : 0) |
+                    (request.new_ipc ? CLONE_NEWIPC : 0) |
+                    (request.new_uts ? CLONE_NEWUTS : 0);
+  if (flags != 0 && unshare(flags) != 0) {
+    return failed->Set(errno, "unshare", "pod namespaces");
+  }
+  if (request.new_network && !OpenNetwork(route_socket, failed)) return false;
+  if (request.new_uts && !request.hostname.empty() &&
+      sethostname(request.hostname.data(), request.hostname.size()) != 0) {
+    return failed->Set(errno, "sethostname", request.hostname);
+  }
+  if (request.shm_bytes != 0) {
+    shm_fd_ = launch::MakePodShm(request.shm_bytes);
+    if (shm_fd_ < 0) return failed->Set(errno, "mount tmpfs for", "/dev/shm");
+  }
+  size_t cursor = 0;
+  std::string_view name;
+  std::string_view value;
+  while (NextSysctl(reader, &cursor, &name, &value)) {
+    const int error =
+        IsPodSysctl(name, request) ? WriteSysctl(name, value) : EPERM;
+    if (error != 0) return failed->Set(error, "write sysctl", name);
+  }
+  return !request.shared_pid || StartInit(failed);
+}
+
+bool PodNamespaces::OpenNetwork(int* route_socket, Failed* failed) {
+  const int netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+  if (netns < 0) return failed->Set(errno, "open", "/proc/self/ns/net");
+  if (dup3(netns, kNetnsFd, O_CLOEXEC) < 0) {
+    const int error = errno;
+    close(netns);
+    return failed->Set(error, "dup3", "network namespace");
+  }
+  close(netns);
+  has_network_ = true;
+  *route_socket = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  if (*route_socket < 0) return failed->Set(errno, "socket", "netlink route");
+  return true;
+}
+
+bool PodNamespaces::StartInit(Failed* failed) {
+  int ready[2];
+  if (pipe2(ready, O_CLOEXEC) != 0) {
+    return failed->Set(errno, "pipe2", "pod init");
+  }
+  clone_args arguments = {};
+  arguments.flags = CLONE_NEWPID;
+  arguments.exit_signal = SIGCHLD;
+  const pid_t pid =
+      static_cast<pid_t>(syscall(SYS_clone3, &arguments, sizeof(arguments)));
+  const int error = errno;
+  if (pid == 0) ExecInit(ready[1]);
+  close(ready[1]);
+  if (pid > 0) WaitUntilReady(ready[0]);
+  close(ready[0]);
+  if (pid < 0) return failed->Set(error, "clone3", "pod init");
+  init_pid_ = pid;
+  FixedText<64> path;
+  path.Add("/proc/").AddNumber(pid).Add("/ns/pid");
+  pidns_fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (pidns_fd_ < 0) return failed->Set(errno, "open", path.view());
+  return true;
+}
+
+}  // namespace pinion::monitor

@@ -1,0 +1,104 @@
+// Real monitors with real containers: a scratch pod directory, a busybox
+// layer, a cgroup, and a record of what the callbacks said. Needs root.
+
+#ifndef PINION_TESTS_INTEGRATION_MONITOR_MONITOR_BED_H_
+#define PINION_TESTS_INTEGRATION_MONITOR_MONITOR_BED_H_
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "os/reactor.h"
+#include "os/unique_fd.h"
+#include "runtime/launch/launch_spec.h"
+#include "runtime/monitor/client.h"
+#include "runtime/plan/rootfs_defaults.h"
+#include "tests/support/scratch_cgroup.h"
+
+namespace pinion::monitor {
+
+// Thread-safe: what a MonitorClient's callbacks said.
+class Events {
+ public:
+  Callbacks MakeCallbacks();
+  // The exit of `id`, waiting at most ten seconds; a test failure if it
+  // does not come.
+  ExitRecord WaitExit(const std::string& id);
+  bool WaitLost(std::chrono::milliseconds timeout);
+  // How often an exit of `id` was reported.
+  size_t CountExits(const std::string& id);
+  std::vector<ExitRecord> init_exits();
+  size_t lost();
+  void Clear();
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<ExitRecord> exits_;
+  std::vector<ExitRecord> init_exits_;
+  size_t lost_ = 0;
+};
+
+class MonitorTest : public testing::Test {
+ protected:
+  void SetUp() override;
+  void TearDown() override;
+
+  MonitorClient::Deadline Soon() const {
+    return std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  }
+
+  // A new pod's directory and its monitor, connected; sandbox set up without
+  // namespaces of its own unless `request` says so.
+  void StartPod();
+  void StartPod(const SandboxRequest& request);
+
+  // A container of the busybox layer that runs `script`.
+  launch::LaunchSpec Shell(const std::string& script,
+                           const plan::RootfsOptions& options = {});
+  launch::LaunchSpec ExecIn(const Started& container,
+                            const std::string& script);
+  StartRequest Request(const std::string& id, const std::string& script);
+  // Request and Start, which must succeed.
+  Started Run(const std::string& id, const std::string& script);
+
+  // The leaf of `id`; made if missing.
+  os::UniqueFd Leaf(const std::string& id);
+  std::string LogPath(const std::string& id) const {
+    return dir_ + "/logs/" + id + ".log";
+  }
+  // The log's lines; an unparseable one is a test failure.
+  struct Line {
+    std::string stream;
+    char tag;
+    std::string text;
+  };
+  std::vector<Line> Log(const std::string& id) const;
+  // What `kubectl logs` would print of one stream.
+  std::string Text(const std::string& id, const std::string& stream) const;
+
+  std::unique_ptr<MonitorClient> Reconnect(
+      Events& events, std::vector<ContainerReport>* containers);
+
+  std::string dir_;
+  std::string pod_dir_;
+  os::UniqueFd pod_dir_fd_;
+  os::UniqueFd image_;
+  std::unique_ptr<testing_support::ScratchCgroup> cgroup_;
+  std::unique_ptr<os::Reactor> reactor_;
+  Events events_;
+  std::unique_ptr<MonitorClient> client_;
+  Sandbox sandbox_;
+
+ private:
+  int roots_ = 0;
+};
+
+}  // namespace pinion::monitor
+
+#endif  // PINION_TESTS_INTEGRATION_MONITOR_MONITOR_BED_H_
