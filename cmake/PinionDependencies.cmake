@@ -5,8 +5,9 @@ find_package(Threads REQUIRED)
 find_package(GTest REQUIRED)
 find_package(Protobuf REQUIRED)
 find_package(absl REQUIRED)
+find_package(nlohmann_json REQUIRED)
 
-foreach(module grpc++ spdlog libseccomp sqlite3 libcurl libarchive libzstd
+foreach(module grpc++ spdlog libseccomp sqlite3 libcurl libarchive libisal libzstd
         libcrypto libsystemd libnl-3.0 libnl-route-3.0 prometheus-cpp-core
         prometheus-cpp-pull)
   string(MAKE_C_IDENTIFIER ${module} id)

@@ -134,6 +134,9 @@ class ImageService {
 
   // Of the file system the layers are on; bytes are what images use.
   virtual absl::StatusOr<FsUsage> Usage() const = 0;
+
+  // Ends running pulls with Cancelled and refuses new ones: for shutdown.
+  virtual void Stop() {}
 };
 
 }  // namespace pinion::image
