@@ -1,0 +1,206 @@
+#include "tools/commands.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <map>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "admin.pb.h"
+#include "base/clock.h"
+#include "base/status_macros.h"
+#include "daemon/flags.h"
+#include "ipam/pool_file.h"
+#include "ipam/pool_reader.h"
+#include "runtime/v1/api.pb.h"
+#include "tools/cri_client.h"
+#include "tools/doctor.h"
+#include "tools/ips.h"
+#include "tools/timeline.h"
+
+namespace pinion::tools {
+namespace {
+
+void Print(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+absl::Status WantArguments(const CommandLine& line, size_t least, size_t most,
+                           const std::string& usage) {
+  if (line.arguments.size() >= least && line.arguments.size() <= most) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat("usage: pinionctl ", usage));
+}
+
+// What the daemon on this machine uses, flags first.
+absl::StatusOr<daemon::Config> ConfigOf(const CommandLine& line) {
+  daemon::Flags flags;
+  flags.config = line.config;
+  for (const auto& [key, value] :
+       {std::pair("root", line.root), std::pair("state", line.state),
+        std::pair("cri.socket", line.socket)}) {
+    if (!value.empty()) flags.values[key] = value;
+  }
+  return daemon::LoadConfig(flags);
+}
+
+absl::Status NotServing(const absl::Status& status, const std::string& socket) {
+  if (!absl::IsUnavailable(status)) return status;
+  return absl::UnavailableError(
+      absl::StrCat("piniond does not answer on ", socket,
+                   " (systemctl status piniond; --socket PATH for another)"));
+}
+
+// Pods by the first 13 digits of their ids; empty if the daemon is not there.
+std::map<std::string, std::string> PodNames(const std::string& socket) {
+  std::map<std::string, std::string> names;
+  if (access(socket.c_str(), F_OK) != 0) return names;
+  ::runtime::v1::ListPodSandboxResponse response;
+  if (!CriClient(socket)
+           .Call(::runtime::v1::ListPodSandboxRequest(), &response,
+                 std::chrono::seconds(5))
+           .ok()) {
+    return names;
+  }
+  for (const auto& pod : response.items()) {
+    names[pod.id().substr(0, ipam::Owner::kDigits)] =
+        absl::StrCat(pod.metadata().namespace_(), "/", pod.metadata().name());
+  }
+  return names;
+}
+
+uint64_t MonotonicMs() {
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(
+          Clock::Real().Now().time_since_epoch())
+          .count());
+}
+
+absl::StatusOr<PoolView> ViewPool(
+    const std::string& directory, const std::string& name,
+    const std::map<std::string, std::string>& pod_names) {
+  const std::string path = absl::StrCat(directory, "/", name);
+  PoolView view;
+  view.name = name;
+  PINION_ASSIGN_OR_RETURN(const auto file,
+                          ipam::PoolFile::OpenForReading(path, MonotonicMs()));
+  view.capacity = file->slot_count();
+  PINION_ASSIGN_OR_RETURN(const auto entries, ipam::ReadPool(path));
+  for (const ipam::PoolEntry& entry : entries) {
+    AddressRow row;
+    row.address = entry.address.ToString();
+    row.owned = entry.state == ipam::PoolEntry::State::kOwned;
+    if (row.owned) {
+      ++view.used;
+      row.owner = entry.owner.ToString();
+      const auto found = pod_names.find(row.owner);
+      if (found != pod_names.end()) row.pod = found->second;
+    }
+    if (entry.age) {
+      row.age_ns = std::chrono::nanoseconds(*entry.age).count();
+    }
+    view.rows.push_back(row);
+  }
+  return view;
+}
+
+}  // namespace
+
+absl::StatusOr<int> RunDoctor(const CommandLine& line) {
+  PINION_RETURN_IF_ERROR(WantArguments(line, 0, 0, "doctor [--json]"));
+  PINION_ASSIGN_OR_RETURN(const daemon::Config config, ConfigOf(line));
+  const std::vector<Finding> findings = Judge(CollectFacts(
+      config.root,
+      config.network.mode == "macvlan" ? config.network.parent : "auto"));
+  Print(line.json ? FindingsJson(findings)
+                  : RenderFindings(findings, Terminal::OfStdout()));
+  return DoctorExitCode(findings);
+}
+
+absl::StatusOr<int> RunIps(const CommandLine& line) {
+  PINION_RETURN_IF_ERROR(WantArguments(line, 0, 0, "ips [--json]"));
+  PINION_ASSIGN_OR_RETURN(const daemon::Config config, ConfigOf(line));
+  const std::string directory = absl::StrCat(config.state, "/ipam");
+  PINION_ASSIGN_OR_RETURN(const auto names, ipam::ListPools(directory));
+  const auto pod_names = PodNames(config.SocketPath());
+  std::vector<PoolView> pools;
+  for (const std::string& name : names) {
+    PINION_ASSIGN_OR_RETURN(const PoolView view,
+                            ViewPool(directory, name, pod_names));
+    pools.push_back(view);
+  }
+  Print(line.json ? PoolsJson(pools)
+                  : RenderPools(pools, Terminal::OfStdout()));
+  return 0;
+}
+
+absl::StatusOr<int> RunTimeline(const CommandLine& line) {
+  PINION_RETURN_IF_ERROR(WantArguments(line, 1, 1, "timeline POD [--json]"));
+  PINION_ASSIGN_OR_RETURN(const daemon::Config config, ConfigOf(line));
+  PINION_ASSIGN_OR_RETURN(
+      const Timeline timeline,
+      FetchTimeline(config.SocketPath(), line.arguments[0]));
+  Print(line.json ? TimelineJson(timeline)
+                  : RenderTimeline(timeline, Terminal::OfStdout()));
+  return 0;
+}
+
+absl::StatusOr<Timeline> FetchTimeline(const std::string& socket,
+                                       const std::string& pod) {
+  admin::v1::PodTimelineRequest request;
+  request.set_pod_id(pod);
+  admin::v1::PodTimelineResponse response;
+  PINION_RETURN_IF_ERROR(
+      NotServing(CriClient(socket).Call(request, &response), socket));
+  Timeline timeline;
+  timeline.pod_id = response.pod_id();
+  timeline.title = absl::StrCat(response.namespace_(), "/", response.name());
+  for (const auto& phase : response.phases()) {
+    timeline.phases.push_back(
+        {phase.object(), phase.name(), phase.start_ns(), phase.duration_ns()});
+  }
+  return timeline;
+}
+
+absl::StatusOr<int> RunImage(const CommandLine& line) {
+  if (line.arguments.empty() || line.arguments[0] != "import") {
+    return absl::InvalidArgumentError(
+        "usage: pinionctl image import FILE [REF]");
+  }
+  PINION_RETURN_IF_ERROR(WantArguments(line, 2, 3, "image import FILE [REF]"));
+  PINION_ASSIGN_OR_RETURN(const daemon::Config config, ConfigOf(line));
+  admin::v1::ImportImageRequest request;
+  // The daemon opens it, from another working directory.
+  char* absolute = realpath(line.arguments[1].c_str(), nullptr);
+  if (absolute == nullptr) {
+    return absl::NotFoundError(
+        absl::StrCat(line.arguments[1], ": no such file"));
+  }
+  request.set_path(absolute);
+  free(absolute);
+  if (line.arguments.size() == 3) request.set_reference(line.arguments[2]);
+  admin::v1::ImportImageResponse response;
+  const std::string socket = config.SocketPath();
+  PINION_RETURN_IF_ERROR(NotServing(
+      CriClient(socket).Call(request, &response, std::chrono::minutes(30)),
+      socket));
+  if (line.json) {
+    std::string references;
+    for (const std::string& reference : response.references()) {
+      absl::StrAppend(&references, references.empty() ? "" : ", ", "\"",
+                      reference, "\"");
+    }
+    Print(absl::StrCat("{\"id\": \"", response.image_id(),
+                       "\", \"references\": [", references, "]}\n"));
+    return 0;
+  }
+  Print(absl::StrCat(response.image_id(), "\n"));
+  for (const std::string& reference : response.references()) {
+    Print(absl::StrCat("  ", reference, "\n"));
+  }
+  return 0;
+}
+
+}  // namespace pinion::tools

@@ -1,0 +1,27 @@
+// pinionctl's commands, but for the demo: each prints its result and returns
+// an error for main to print.
+
+#ifndef PINION_TOOLS_COMMANDS_H_
+#define PINION_TOOLS_COMMANDS_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "tools/command_line.h"
+#include "tools/timeline.h"
+
+namespace pinion::tools {
+
+// The exit code.
+absl::StatusOr<int> RunDoctor(const CommandLine& line);
+absl::StatusOr<int> RunIps(const CommandLine& line);
+absl::StatusOr<int> RunTimeline(const CommandLine& line);
+absl::StatusOr<int> RunImage(const CommandLine& line);
+
+// AdminService.PodTimeline of the daemon on `socket`.
+absl::StatusOr<Timeline> FetchTimeline(const std::string& socket,
+                                       const std::string& pod);
+
+}  // namespace pinion::tools
+
+#endif  // PINION_TOOLS_COMMANDS_H_

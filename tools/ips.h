@@ -1,0 +1,37 @@
+// `pinionctl ips`: who holds which address, and how full the pools are. Read
+// from the mapped pool files; the daemon need not run.
+
+#ifndef PINION_TOOLS_IPS_H_
+#define PINION_TOOLS_IPS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tools/terminal.h"
+
+namespace pinion::tools {
+
+struct AddressRow {
+  std::string address;
+  bool owned = false;  // else: released, perhaps still cooling down
+  std::string owner;   // first 13 digits of the pod's id
+  std::string pod;     // "namespace/name" if the daemon could say
+  std::optional<int64_t> age_ns;
+};
+
+struct PoolView {
+  std::string name;
+  uint64_t capacity = 0;
+  uint64_t used = 0;
+  std::vector<AddressRow> rows;
+};
+
+std::string RenderPools(const std::vector<PoolView>& pools,
+                        const Terminal& terminal);
+std::string PoolsJson(const std::vector<PoolView>& pools);
+
+}  // namespace pinion::tools
+
+#endif  // PINION_TOOLS_IPS_H_
