@@ -1,0 +1,344 @@
+#include "runtime/container_plan.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/clock.h"
+#include "base/status_macros.h"
+#include "os/error.h"
+#include "os/file.h"
+#include "runtime/container_command.h"
+#include "runtime/plan/capabilities.h"
+#include "runtime/plan/devices.h"
+#include "runtime/plan/layer_stack.h"
+#include "runtime/plan/rootfs_defaults.h"
+#include "runtime/plan/signals.h"
+#include "runtime/plan/users.h"
+#include "runtime/pod_files.h"
+
+namespace pinion::runtime {
+namespace {
+
+// What select(2) and old programs can live with, and what others may raise it
+// to; never more than this daemon has itself.
+constexpr uint64_t kOpenFilesSoft = 65536;
+constexpr uint64_t kOpenFilesHard = 1048576;
+
+absl::StatusOr<plan::ResolvedUser> ResolveUserOf(
+    const Context& context, const state::ContainerSecurity& security,
+    const image::ImageInfo& image) {
+  plan::UserQuery query;
+  query.image_user = image.config.user;
+  if (security.has_run_as_user()) query.run_as_user = security.run_as_user();
+  query.run_as_username = security.run_as_username();
+  if (security.has_run_as_group()) query.run_as_group = security.run_as_group();
+  query.supplemental_groups.assign(security.supplemental_groups().begin(),
+                                   security.supplemental_groups().end());
+  query.strict = security.strict_supplemental_groups();
+  std::vector<std::string> dirs;
+  for (const std::string& dir : image.layer_dirs) {
+    dirs.push_back(absl::StrCat(context.options.root, "/", dir));
+  }
+  PINION_ASSIGN_OR_RETURN(const plan::LayerStack layers,
+                          plan::LayerStack::Open(dirs));
+  PINION_ASSIGN_OR_RETURN(const plan::AccountFiles files,
+                          plan::ReadAccountFiles(layers));
+  return plan::ResolveUser(query, files);
+}
+
+absl::StatusOr<int> StopSignalOf(const state::ContainerSpec& spec,
+                                 const image::ImageInfo& image) {
+  if (spec.stop_signal() != 0) return spec.stop_signal();
+  if (image.config.stop_signal.empty()) return SIGTERM;
+  return plan::ParseSignal(image.config.stop_signal);
+}
+
+// A bad source is the request's fault, whatever errno says.
+absl::Status CheckMountSources(const state::ContainerSpec& spec) {
+  for (const state::Mount& mount : spec.mounts()) {
+    struct stat st = {};
+    if (stat(mount.host_path().c_str(), &st) != 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("mount source ", mount.host_path(), " for ",
+                       mount.container_path(), ": ", os::ErrnoName(errno)));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckNamespaces(Context& context, const state::PodRecord& pod,
+                             const state::ContainerSpec& spec) {
+  const state::Namespaces& own = spec.security().namespaces();
+  const state::Namespaces& shared = pod.spec().namespaces();
+  if (own.pid() == state::NAMESPACE_POD &&
+      shared.pid() != state::NAMESPACE_POD) {
+    return absl::InvalidArgumentError(
+        "namespace_options.pid is POD, but the sandbox was made without a "
+        "shared PID namespace");
+  }
+  const auto differs = [](state::NamespaceMode a, state::NamespaceMode b) {
+    return (a == state::NAMESPACE_NODE) != (b == state::NAMESPACE_NODE);
+  };
+  if (differs(own.network(), shared.network()) ||
+      differs(own.ipc(), shared.ipc())) {
+    return absl::InvalidArgumentError(
+        "namespace_options.network and ipc must be those of the sandbox");
+  }
+  if (own.pid() != state::NAMESPACE_TARGET) return absl::OkStatus();
+  PINION_ASSIGN_OR_RETURN(const ContainerPtr target,
+                          context.objects.FindContainer(own.target_id()));
+  const auto record = target->record.Get();
+  if (record->pod_id() != pod.id() ||
+      record->state() != state::CONTAINER_RUNNING) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("target container ", own.target_id(),
+                     " does not run in pod sandbox ", pod.id()));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<launch::Capabilities> CapabilitiesOf(
+    const state::ContainerRecord& container) {
+  const state::ContainerSecurity& security = container.spec().security();
+  plan::CapabilityRequest request;
+  request.privileged = security.privileged();
+  request.add.assign(security.add_capabilities().begin(),
+                     security.add_capabilities().end());
+  request.drop.assign(security.drop_capabilities().begin(),
+                      security.drop_capabilities().end());
+  request.ambient.assign(security.add_ambient_capabilities().begin(),
+                         security.add_ambient_capabilities().end());
+  return plan::CompileCapabilities(request, plan::AvailableCapabilities(),
+                                   static_cast<uid_t>(container.user().uid()));
+}
+
+absl::StatusOr<plan::DeviceSet> DevicesOf(const state::ContainerSpec& spec) {
+  std::vector<plan::DeviceRequest> requests;
+  for (const state::Device& device : spec.devices()) {
+    requests.push_back(
+        {device.host_path(), device.container_path(), device.permissions()});
+  }
+  auto set = plan::CompileDevices(requests, spec.security().privileged());
+  if (absl::IsNotFound(set.status())) {
+    return absl::InvalidArgumentError(set.status().message());
+  }
+  return set;
+}
+
+std::string AppArmorOf(const state::ContainerSecurity& security) {
+  if (security.privileged() ||
+      security.apparmor().kind() != state::AppArmorProfile::LOCALHOST) {
+    return "";
+  }
+  return security.apparmor().name();
+}
+
+std::vector<launch::Rlimit> Rlimits() {
+  rlimit own = {};
+  if (getrlimit(RLIMIT_NOFILE, &own) != 0) return {};
+  launch::Rlimit files;
+  files.resource = RLIMIT_NOFILE;
+  files.hard = std::min<uint64_t>(own.rlim_max, kOpenFilesHard);
+  files.soft = std::min(files.hard, kOpenFilesSoft);
+  return {files};
+}
+
+launch::Propagation ToPropagation(state::MountPropagation propagation) {
+  switch (propagation) {
+    case state::PROPAGATION_HOST_TO_CONTAINER:
+      return launch::Propagation::kSlave;
+    case state::PROPAGATION_BIDIRECTIONAL:
+      return launch::Propagation::kShared;
+    default:
+      return launch::Propagation::kPrivate;
+  }
+}
+
+// The pod's own files in /etc, where the request has none of its own.
+void AddPodFiles(const Context& context, const state::PodRecord& pod,
+                 const state::ContainerSpec& spec, launch::LaunchSpec& launch) {
+  const std::pair<const char*, const char*> files[] = {
+      {kHostnameFile, "/etc/hostname"},
+      {kHostsFile, "/etc/hosts"},
+      {kResolvConfFile, "/etc/resolv.conf"}};
+  for (const auto& [name, target] : files) {
+    const bool asked =
+        std::any_of(spec.mounts().begin(), spec.mounts().end(),
+                    [target = std::string(target)](const state::Mount& mount) {
+                      return mount.container_path() == target;
+                    });
+    if (asked) continue;
+    launch::BindMount bind;
+    bind.source = absl::StrCat(PodDir(context, pod.id()), "/", name);
+    bind.target = target;
+    bind.readonly = spec.security().readonly_rootfs();
+    launch.mounts.push_back(std::move(bind));
+  }
+}
+
+void AddRequestedMounts(const state::ContainerSpec& spec,
+                        launch::LaunchSpec& launch) {
+  for (const state::Mount& mount : spec.mounts()) {
+    launch::BindMount bind;
+    bind.source = mount.host_path();
+    bind.target = mount.container_path();
+    bind.readonly = mount.readonly();
+    bind.recursive_readonly = mount.recursive_read_only();
+    bind.propagation = ToPropagation(mount.propagation());
+    launch.mounts.push_back(std::move(bind));
+  }
+}
+
+// Identity and limits: the same for a container's first process and execs.
+absl::Status AddIdentity(const state::ContainerRecord& container,
+                         launch::LaunchSpec& launch) {
+  const state::ContainerSpec& spec = container.spec();
+  launch.env.assign(container.env().begin(), container.env().end());
+  launch.working_dir = container.working_dir();
+  launch.uid = static_cast<uid_t>(container.user().uid());
+  launch.gid = static_cast<gid_t>(container.user().gid());
+  for (const int64_t group : container.user().supplemental_groups()) {
+    launch.groups.push_back(static_cast<gid_t>(group));
+  }
+  PINION_ASSIGN_OR_RETURN(launch.capabilities, CapabilitiesOf(container));
+  launch.no_new_privs = spec.security().no_new_privs();
+  launch.apparmor_profile = AppArmorOf(spec.security());
+  launch.rlimits = Rlimits();
+  launch.oom_score_adj = static_cast<int>(spec.resources().oom_score_adj());
+  launch.set_oom_score_adj = true;
+  return absl::OkStatus();
+}
+
+absl::Status AddPidNamespace(Context& context, const state::ContainerSpec& spec,
+                             launch::LaunchSpec& launch) {
+  const state::Namespaces& namespaces = spec.security().namespaces();
+  switch (namespaces.pid()) {
+    case state::NAMESPACE_POD:
+      launch.pid_namespace = launch::PidNamespace::kPod;
+      return absl::OkStatus();
+    case state::NAMESPACE_NODE:
+      launch.pid_namespace = launch::PidNamespace::kHost;
+      return absl::OkStatus();
+    case state::NAMESPACE_TARGET: {
+      PINION_ASSIGN_OR_RETURN(
+          const ContainerPtr target,
+          context.objects.FindContainer(namespaces.target_id()));
+      const auto record = target->record.Get();
+      launch.pid_namespace = launch::PidNamespace::kTarget;
+      launch.target_pid = record->pid();
+      launch.target_start_ticks = record->pid_start_ticks();
+      return absl::OkStatus();
+    }
+    default:
+      launch.pid_namespace = launch::PidNamespace::kOwn;
+      return absl::OkStatus();
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<state::ContainerRecord> ResolveContainer(
+    Context& context, const state::PodRecord& pod,
+    const state::ContainerSpec& spec, const image::ImageInfo& image,
+    const std::string& id) {
+  PINION_RETURN_IF_ERROR(CheckNamespaces(context, pod, spec));
+  PINION_RETURN_IF_ERROR(CheckMountSources(spec));
+  PINION_RETURN_IF_ERROR(DevicesOf(spec).status());
+  PINION_ASSIGN_OR_RETURN(const std::vector<std::string> argv,
+                          ContainerArgv(spec, image.config));
+  PINION_ASSIGN_OR_RETURN(const plan::ResolvedUser user,
+                          ResolveUserOf(context, spec.security(), image));
+  PINION_ASSIGN_OR_RETURN(const int stop_signal, StopSignalOf(spec, image));
+
+  state::ContainerRecord record;
+  record.set_id(id);
+  record.set_pod_id(pod.id());
+  *record.mutable_spec() = spec;
+  record.set_state(state::CONTAINER_CREATED);
+  record.set_image_id(image.id);
+  record.set_image_ref(image.repo_digests.empty() ? image.id
+                                                  : image.repo_digests.front());
+  record.set_created_at_ns(Clock::Real().WallNanos());
+  record.set_stop_signal(stop_signal);
+  if (!spec.log_path().empty() && !pod.spec().log_directory().empty()) {
+    record.set_log_path(
+        absl::StrCat(pod.spec().log_directory(), "/", spec.log_path()));
+  }
+  record.mutable_user()->set_uid(user.uid);
+  record.mutable_user()->set_gid(user.gid);
+  for (const gid_t group : user.groups) {
+    record.mutable_user()->add_supplemental_groups(group);
+  }
+  for (const std::string& dir : image.layer_dirs) record.add_layer_dirs(dir);
+  for (const std::string& word : argv) record.add_argv(word);
+  for (const std::string& entry :
+       ContainerEnv(spec, image.config, pod.spec().hostname(), user.home)) {
+    record.add_env(entry);
+  }
+  const std::string& image_dir = image.config.working_dir;
+  record.set_working_dir(!spec.working_dir().empty() ? spec.working_dir()
+                         : !image_dir.empty()        ? image_dir
+                                                     : "/");
+  // What is left to fail at the start is the kernel's to say.
+  launch::LaunchSpec unused;
+  PINION_RETURN_IF_ERROR(AddIdentity(record, unused));
+  return record;
+}
+
+absl::StatusOr<ContainerPlan> PlanContainer(
+    Context& context, const state::PodRecord& pod,
+    const state::ContainerRecord& container) {
+  const state::ContainerSpec& spec = container.spec();
+  const state::ContainerSecurity& security = spec.security();
+  ContainerPlan result;
+  launch::LaunchSpec& launch = result.launch;
+  launch.kind = launch::Kind::kContainer;
+  launch.argv.assign(container.argv().begin(), container.argv().end());
+  launch.terminal = spec.tty();
+  PINION_RETURN_IF_ERROR(AddIdentity(container, launch));
+  PINION_RETURN_IF_ERROR(AddPidNamespace(context, spec, launch));
+
+  launch.rootfs.base_dir = context.options.root;
+  launch.rootfs.lowers.assign(container.layer_dirs().begin(),
+                              container.layer_dirs().end());
+  launch.rootfs.upper = absl::StrCat("containers/", container.id(), "/upper");
+  launch.rootfs.work = absl::StrCat("containers/", container.id(), "/work");
+  launch.rootfs.readonly = security.readonly_rootfs();
+
+  AddPodFiles(context, pod, spec, launch);
+  AddRequestedMounts(spec, launch);
+  plan::RootfsOptions rootfs;
+  rootfs.privileged = security.privileged();
+  rootfs.host_ipc = pod.spec().namespaces().ipc() == state::NAMESPACE_NODE;
+  rootfs.pod_shm = !rootfs.host_ipc;
+  plan::AddRootfsDefaults(rootfs, launch);
+  if (!security.privileged()) {
+    launch.masked_paths.assign(security.masked_paths().begin(),
+                               security.masked_paths().end());
+    launch.readonly_paths.assign(security.readonly_paths().begin(),
+                                 security.readonly_paths().end());
+  }
+  PINION_ASSIGN_OR_RETURN(plan::DeviceSet devices, DevicesOf(spec));
+  launch.devices = std::move(devices.nodes);
+  result.device_rules = std::move(devices.rules);
+  return result;
+}
+
+absl::StatusOr<launch::LaunchSpec> PlanExec(
+    const state::ContainerRecord& container,
+    const std::vector<std::string>& command) {
+  launch::LaunchSpec launch;
+  launch.kind = launch::Kind::kExec;
+  launch.argv = command;
+  PINION_RETURN_IF_ERROR(AddIdentity(container, launch));
+  launch.target_pid = container.pid();
+  launch.target_start_ticks = container.pid_start_ticks();
+  return launch;
+}
+
+}  // namespace pinion::runtime

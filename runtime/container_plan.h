@@ -1,0 +1,44 @@
+// From a request and an image to what the kernel is asked for: first the
+// record (resolved once, at create), then the launch plans made from it.
+//
+// Thread-safe.
+
+#ifndef PINION_RUNTIME_CONTAINER_PLAN_H_
+#define PINION_RUNTIME_CONTAINER_PLAN_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "runtime/cgroup/container_cgroup.h"
+#include "runtime/context.h"
+#include "runtime/launch/launch_spec.h"
+
+namespace pinion::runtime {
+
+// Checks the request and resolves it against the image: argv, environment,
+// working directory, user, stop signal, log path. The record is in state
+// CREATED. InvalidArgument names the field; nothing is touched.
+absl::StatusOr<state::ContainerRecord> ResolveContainer(
+    Context& context, const state::PodRecord& pod,
+    const state::ContainerSpec& spec, const image::ImageInfo& image,
+    const std::string& id);
+
+struct ContainerPlan {
+  launch::LaunchSpec launch;
+  // For the cgroup's device filter.
+  std::vector<cgroup::DeviceRule> device_rules;
+};
+
+absl::StatusOr<ContainerPlan> PlanContainer(
+    Context& context, const state::PodRecord& pod,
+    const state::ContainerRecord& container);
+
+// One more process in the running `container`.
+absl::StatusOr<launch::LaunchSpec> PlanExec(
+    const state::ContainerRecord& container,
+    const std::vector<std::string>& command);
+
+}  // namespace pinion::runtime
+
+#endif  // PINION_RUNTIME_CONTAINER_PLAN_H_

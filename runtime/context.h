@@ -1,0 +1,65 @@
+// What every operation of the runtime works with. Made once by
+// Runtime::Create; outlives all operations.
+//
+// Thread-safe: each member is.
+
+#ifndef PINION_RUNTIME_CONTEXT_H_
+#define PINION_RUNTIME_CONTEXT_H_
+
+#include <memory>
+#include <set>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "os/reactor.h"
+#include "os/unique_fd.h"
+#include "runtime/exec_table.h"
+#include "runtime/instruments.h"
+#include "runtime/join_table.h"
+#include "runtime/objects.h"
+#include "runtime/records.h"
+#include "runtime/runtime.h"
+#include "runtime/work_queue.h"
+
+namespace pinion::runtime {
+
+struct Context {
+  Context(Options the_options, Dependencies the_dependencies);
+
+  const Options options;
+  const Dependencies deps;
+  Instruments instruments;
+
+  // Of this boot: /proc/sys/kernel/random/boot_id.
+  std::string boot_id;
+  // <root>, <root>/containers, <state>/pods.
+  os::UniqueFd root_dir;
+  os::UniqueFd containers_dir;
+  os::UniqueFd pods_dir;
+  os::UniqueFd monitor_image;
+
+  std::unique_ptr<Records> records;
+  ObjectTable objects;
+  ExecTable execs;
+  JoinTable<absl::StatusOr<std::string>> joins;
+  JoinTable<absl::Status> start_joins;
+
+  // Last, so that they end first: their callbacks use the rest.
+  std::unique_ptr<WorkQueue> work;
+  std::unique_ptr<os::Reactor> reactor;
+};
+
+// <state>/pods/<id>, and <root>/containers/<id>.
+std::string PodDir(const Context& context, const std::string& pod_id);
+std::string ContainerDir(const Context& context, const std::string& id);
+
+// Deadline of one request to a monitor: a stopped or hung monitor must not
+// hold an RPC (and its pod's lock) for longer.
+std::chrono::steady_clock::time_point MonitorDeadline();
+
+}  // namespace pinion::runtime
+
+#endif  // PINION_RUNTIME_CONTEXT_H_

@@ -1,0 +1,116 @@
+// CreateContainer: everything that can be known before the process runs is
+// resolved and checked here; nothing is left to fail but the kernel.
+
+#include <sys/stat.h>
+
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "os/error.h"
+#include "os/file.h"
+#include "runtime/container_plan.h"
+#include "runtime/operations.h"
+#include "runtime/rollback.h"
+
+namespace pinion::runtime {
+namespace {
+
+// The writable layer: upper and work on one file system, as overlayfs wants.
+// The root directory that the container sees is the upper one, so it gets
+// owner and mode of the image's.
+absl::Status MakeWritableLayer(Context& context, const std::string& id,
+                               const image::ImageInfo& image) {
+  const int dir = context.containers_dir.get();
+  PINION_RETURN_IF_ERROR(os::MakeDirAt(dir, id, 0700));
+  PINION_RETURN_IF_ERROR(os::MakeDirAt(dir, id + "/upper", 0755));
+  PINION_RETURN_IF_ERROR(os::MakeDirAt(dir, id + "/work", 0700));
+  if (image.layer_dirs.empty()) return absl::OkStatus();
+  struct stat st = {};
+  const std::string& top = image.layer_dirs.front();
+  if (fstatat(context.root_dir.get(), top.c_str(), &st, 0) != 0) {
+    return os::ErrnoStatus(absl::StrCat("stat ", top));
+  }
+  const std::string upper = id + "/upper";
+  if (fchownat(dir, upper.c_str(), st.st_uid, st.st_gid, 0) != 0 ||
+      fchmodat(dir, upper.c_str(), st.st_mode & 07777, 0) != 0) {
+    return os::ErrnoStatus(absl::StrCat("set owner and mode of ", upper));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> CreateLocked(Context& context, const PodPtr& pod,
+                                         const state::ContainerSpec& spec)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(pod->operation) {
+  const auto pod_record = pod->record.Get();
+  if (pod_record->state() != state::POD_READY) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("pod sandbox ", pod->id, " is not ready"));
+  }
+  PINION_RETURN_IF_ERROR(
+      context.deps.container_cgroups->Check(spec.resources()));
+
+  PhaseTimer phases(context.instruments);
+  phases.Next("image");
+  const std::string id = NewId();
+  Rollback rollback;
+  rollback.Add([&context, &id] { context.deps.images->Release(id); });
+  PINION_ASSIGN_OR_RETURN(const image::ImageInfo image,
+                          context.deps.images->Hold(spec.image(), id));
+  phases.Next("resolve");
+  PINION_ASSIGN_OR_RETURN(
+      state::ContainerRecord record,
+      ResolveContainer(context, *pod_record, spec, image, id));
+  phases.Next("rootfs");
+  rollback.Add([&context, &id] {
+    const absl::Status status =
+        os::RemoveTreeAt(context.containers_dir.get(), id);
+    const absl::Status deleted = context.records->DeleteContainer(id);
+    if (!status.ok() || !deleted.ok()) {
+      Log(LogLevel::kError, "a failed container was not undone completely",
+          {{"container", id},
+           {"error", status.ok() ? deleted.ToString() : status.ToString()}});
+    }
+  });
+  PINION_RETURN_IF_ERROR(context.records->Save(record));
+  PINION_RETURN_IF_ERROR(MakeWritableLayer(context, id, image));
+  for (const state::Phase& phase : phases.Finish()) {
+    *record.add_phases() = phase;
+  }
+  context.objects.Add(std::make_shared<Container>(pod, std::move(record)));
+  rollback.Commit();
+  return id;
+}
+
+absl::StatusOr<std::string> CreateOnce(Context& context, const PodPtr& pod,
+                                       const state::ContainerSpec& spec) {
+  const absl::MutexLock lock(&pod->operation);
+  const ContainerPtr existing =
+      context.objects.FindContainerByIdentity(IdentityOf(pod->id, spec));
+  if (existing != nullptr) {
+    // The answer to the first attempt was lost: this is the same request.
+    if (existing->record.Get()->state() == state::CONTAINER_CREATED) {
+      return existing->id;
+    }
+    return absl::AlreadyExistsError(absl::StrCat(
+        "container ", spec.name(), " attempt ", spec.attempt(),
+        " has been started already in this pod as ", existing->id));
+  }
+  return CreateLocked(context, pod, spec);
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> CreateContainer(Context& context,
+                                            const std::string& pod_id,
+                                            const state::ContainerSpec& spec) {
+  PINION_ASSIGN_OR_RETURN(const PodPtr pod, context.objects.FindPod(pod_id));
+  return context.joins.Run(
+      "container " + IdentityOf(pod->id, spec),
+      [&context, &pod, &spec] { return CreateOnce(context, pod, spec); });
+}
+
+}  // namespace pinion::runtime

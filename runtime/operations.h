@@ -1,0 +1,76 @@
+// The operations behind Runtime, one file each. Callers hold no lock.
+//
+// Thread-safe.
+
+#ifndef PINION_RUNTIME_OPERATIONS_H_
+#define PINION_RUNTIME_OPERATIONS_H_
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "runtime/context.h"
+
+namespace pinion::runtime {
+
+// run_pod.cc
+absl::StatusOr<std::string> RunPod(Context& context,
+                                   const state::PodSpec& spec);
+
+// stop_pod.cc
+absl::Status StopPod(Context& context, const std::string& id);
+absl::Status RemovePod(Context& context, const std::string& id);
+
+// Ends everything the pod has on this node: containers, monitor, addresses,
+// cgroup, state directory. Every step is idempotent; the first error is
+// returned after all steps were tried.
+absl::Status TearDown(Context& context, Pod& pod)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(pod.operation);
+
+// Ends a pod whose monitor is gone; NOT_READY afterwards.
+absl::Status StopLostPod(Context& context, Pod& pod)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(pod.operation);
+
+// create_container.cc
+absl::StatusOr<std::string> CreateContainer(Context& context,
+                                            const std::string& pod_id,
+                                            const state::ContainerSpec& spec);
+
+// start_container.cc
+absl::Status StartContainer(Context& context, const std::string& id);
+
+// stop_container.cc
+absl::Status StopContainer(Context& context, const std::string& id,
+                           std::chrono::seconds grace);
+
+// remove_container.cc
+absl::Status RemoveContainer(Context& context, const std::string& id);
+// The same with the pod's operation lock held.
+absl::Status RemoveContainerLocked(Context& context, Container& container)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(container.pod->operation);
+
+// exec_sync.cc
+absl::StatusOr<ExecResult> ExecSync(Context& context, const std::string& id,
+                                    const std::vector<std::string>& command,
+                                    std::chrono::seconds timeout);
+
+// monitor_events.cc
+// What the monitor of `pod` calls; safe on the reactor's thread.
+monitor::Callbacks CallbacksFor(Context& context, const PodPtr& pod);
+// Publishes an end, once; later reports of the same container change nothing.
+void MarkExited(Context& context, Container& container,
+                const monitor::ExitRecord& record);
+// For a container whose end nobody saw: exit code 137 and a reason.
+void MarkKilled(Context& context, Container& container,
+                const std::string& reason, const std::string& message);
+
+// recovery.cc
+// Brings records, monitors and kernel together; see docs/recovery.md.
+absl::Status Recover(Context& context);
+
+}  // namespace pinion::runtime
+
+#endif  // PINION_RUNTIME_OPERATIONS_H_

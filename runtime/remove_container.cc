@@ -1,0 +1,56 @@
+// RemoveContainer: forced if it runs; idempotent.
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "os/file.h"
+#include "runtime/operations.h"
+#include "runtime/state_machine.h"
+
+namespace pinion::runtime {
+
+absl::Status RemoveContainerLocked(Context& context, Container& container) {
+  const std::string& id = container.id;
+  const auto pod = container.pod->record.Get();
+  PINION_RETURN_IF_ERROR(StopContainer(context, id, std::chrono::seconds(0)));
+  const auto removing =
+      container.record.Update([](state::ContainerRecord& record) {
+        return Apply(record, ContainerEvent::kRemove);
+      });
+  PINION_RETURN_IF_ERROR(context.records->Save(*removing));
+  PINION_RETURN_IF_ERROR_AS(
+      context.deps.container_cgroups->Remove(pod->cgroup(), id),
+      "remove the container's cgroup");
+  const auto client = container.pod->Monitor();
+  if (client != nullptr && removing->started_at_ns() != 0) {
+    const absl::Status status = client->Forget(id, MonitorDeadline());
+    if (!status.ok() && !absl::IsNotFound(status)) {
+      // Only its memory of an ended container is left; it goes with the pod.
+      Log(LogLevel::kWarning, "pod monitor did not forget a container",
+          {{"container", id}, {"error", status.ToString()}});
+    }
+  }
+  PINION_RETURN_IF_ERROR_AS(os::RemoveTreeAt(context.containers_dir.get(), id),
+                            "remove the container's writable layer");
+  PINION_RETURN_IF_ERROR(context.records->DeleteContainer(id));
+  context.deps.images->Release(id);
+  context.objects.RemoveContainer(id);
+  return absl::OkStatus();
+}
+
+absl::Status RemoveContainer(Context& context, const std::string& id) {
+  const auto found = context.objects.FindContainer(id);
+  if (absl::IsNotFound(found.status())) return absl::OkStatus();
+  PINION_RETURN_IF_ERROR(found.status());
+  const ContainerPtr container = *found;
+  const absl::MutexLock lock(&container->pod->operation);
+  // Another remove may have been first.
+  if (!context.objects.FindContainer(container->id).ok()) {
+    return absl::OkStatus();
+  }
+  return RemoveContainerLocked(context, *container);
+}
+
+}  // namespace pinion::runtime

@@ -1,0 +1,212 @@
+// RunPodSandbox: record, monitor, cgroup, namespaces, network, ready.
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "os/file.h"
+#include "runtime/operations.h"
+#include "runtime/pod_files.h"
+#include "runtime/rollback.h"
+#include "runtime/state_machine.h"
+
+namespace pinion::runtime {
+namespace {
+
+bool HasOwnNetwork(const state::PodSpec& spec) {
+  return spec.namespaces().network() != state::NAMESPACE_NODE;
+}
+
+// Everything that can be refused before anything is touched.
+absl::Status CheckSpec(Context& context, const state::PodSpec& spec) {
+  const auto& handlers = context.options.handlers;
+  if (!spec.runtime_handler().empty() &&
+      std::find(handlers.begin(), handlers.end(), spec.runtime_handler()) ==
+          handlers.end()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("no runtime handler \"", spec.runtime_handler(),
+                     "\" is configured; see runtime.handlers in pinion.toml"));
+  }
+  PINION_RETURN_IF_ERROR(
+      context.deps.pod_cgroups->CheckParent(spec.cgroup_parent()));
+  PINION_RETURN_IF_ERROR(CheckPodSysctls(context.options, spec));
+  if (HasOwnNetwork(spec)) {
+    const network::Readiness ready = context.deps.network->GetReadiness();
+    if (!ready.ready) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "network is not ready: ", ready.reason, ": ", ready.message));
+    }
+  }
+  return absl::OkStatus();
+}
+
+state::PodRecord NewRecord(Context& context, const state::PodSpec& spec) {
+  state::PodRecord record;
+  record.set_id(NewId());
+  *record.mutable_spec() = spec;
+  record.set_state(state::POD_CREATING);
+  record.set_created_at_ns(Clock::Real().WallNanos());
+  record.set_cgroup(
+      context.deps.pod_cgroups->PathOf(record.id(), spec.cgroup_parent()));
+  record.set_boot_id(context.boot_id);
+  return record;
+}
+
+// What systemctl shows. Names only: annotations and labels never get near a
+// unit's properties.
+std::string Description(const state::PodSpec& spec) {
+  return absl::StrCat("pinion pod ", spec.namespace_(), "/", spec.name());
+}
+
+monitor::SandboxRequest SandboxRequestFor(const state::PodSpec& spec) {
+  monitor::SandboxRequest request;
+  request.new_network = HasOwnNetwork(spec);
+  request.new_uts = request.new_network;
+  request.new_ipc = spec.namespaces().ipc() != state::NAMESPACE_NODE;
+  request.shared_pid = spec.namespaces().pid() == state::NAMESPACE_POD;
+  if (request.new_uts) request.hostname = spec.hostname();
+  request.sysctls.insert(spec.sysctls().begin(), spec.sysctls().end());
+  return request;
+}
+
+absl::Status SpawnMonitor(Context& context, const PodPtr& pod) {
+  const auto record = pod->record.Get();
+  PINION_RETURN_IF_ERROR(os::MakeDirAt(context.pods_dir.get(), pod->id, 0700));
+  PINION_ASSIGN_OR_RETURN(
+      os::UniqueFd dir,
+      os::OpenAt(context.pods_dir.get(), pod->id, O_RDONLY | O_DIRECTORY));
+  PINION_RETURN_IF_ERROR(WritePodFiles(dir.get(), record->spec()));
+  monitor::MonitorClient::SpawnOptions options;
+  options.pod_id = pod->id;
+  options.pod_dir = PodDir(context, pod->id);
+  options.pod_dir_fd = dir.get();
+  options.image_fd = context.monitor_image.get();
+  PINION_ASSIGN_OR_RETURN_AS(
+      auto client,
+      monitor::MonitorClient::Spawn(options, *context.reactor,
+                                    CallbacksFor(context, pod)),
+      "start pod monitor");
+  pod->record.Update([&client](state::PodRecord& r) {
+    r.set_monitor_pid(client->pid());
+    r.set_monitor_start_ticks(client->start_ticks());
+    return true;
+  });
+  pod->SetMonitor(std::move(client));
+  context.instruments.monitors.Add(1);
+  return absl::OkStatus();
+}
+
+absl::Status AttachNetwork(Context& context, Pod& pod,
+                           const monitor::Sandbox& sandbox) {
+  network::AttachRequest request;
+  request.pod_id = pod.id;
+  request.netns_fd = sandbox.netns.get();
+  request.netns_route_socket = sandbox.netns_route_socket.get();
+  PINION_ASSIGN_OR_RETURN_AS(const network::PodAddresses addresses,
+                             context.deps.network->Attach(request),
+                             "attach network");
+  pod.record.Update([&addresses](state::PodRecord& r) {
+    r.set_ip(addresses.ip);
+    r.set_mac(addresses.mac);
+    r.clear_additional_ips();
+    for (const std::string& ip : addresses.additional_ips) {
+      r.add_additional_ips(ip);
+    }
+    return true;
+  });
+  return absl::OkStatus();
+}
+
+absl::Status BuildPod(Context& context, const PodPtr& pod)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(pod->operation) {
+  const auto record = pod->record.Get();
+  const state::PodSpec& spec = record->spec();
+  PhaseTimer phases(context.instruments);
+  phases.Next("record");
+  PINION_RETURN_IF_ERROR(context.records->Save(*record));
+  phases.Next("monitor");
+  PINION_RETURN_IF_ERROR(SpawnMonitor(context, pod));
+  const auto client = pod->Monitor();
+  phases.Next("cgroup");
+  PINION_RETURN_IF_ERROR_AS(
+      context.deps.pod_cgroups->Create(pod->id, spec.cgroup_parent(),
+                                       Description(spec), client->pid()),
+      "make the pod's cgroup");
+  phases.Next("namespaces");
+  PINION_ASSIGN_OR_RETURN_AS(
+      const monitor::Sandbox sandbox,
+      client->SetUpSandbox(SandboxRequestFor(spec), MonitorDeadline()),
+      "set up the sandbox");
+  if (HasOwnNetwork(spec)) {
+    phases.Next("network");
+    PINION_RETURN_IF_ERROR(AttachNetwork(context, *pod, sandbox));
+  }
+  phases.Next("ready");
+  PINION_ASSIGN_OR_RETURN(
+      const os::UniqueFd dir,
+      os::OpenAt(context.pods_dir.get(), pod->id, O_RDONLY | O_DIRECTORY));
+  PINION_RETURN_IF_ERROR(WriteHostsFile(dir.get(), *pod->record.Get()));
+  const auto ready = pod->record.Update([&phases](state::PodRecord& r) {
+    if (!Apply(r, PodEvent::kReady)) return false;
+    for (const state::Phase& phase : phases.Finish()) {
+      *r.add_phases() = phase;
+    }
+    return true;
+  });
+  return context.records->Save(*ready);
+}
+
+// Undoes whatever BuildPod did; the record goes last, so that a crash in
+// between is finished by recovery.
+void UndoPod(Context& context, Pod& pod)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(pod.operation) {
+  pod.record.Update(
+      [](state::PodRecord& r) { return Apply(r, PodEvent::kRemove); });
+  absl::Status status = TearDown(context, pod);
+  if (status.ok()) status = context.records->DeletePod(pod.id);
+  if (!status.ok()) {
+    Log(LogLevel::kError, "a failed pod was not undone completely",
+        {{"pod", pod.id}, {"error", status.ToString()}});
+  }
+}
+
+absl::StatusOr<std::string> RunPodOnce(Context& context,
+                                       const state::PodSpec& spec) {
+  if (const PodPtr existing =
+          context.objects.FindPodByIdentity(IdentityOf(spec))) {
+    if (existing->record.Get()->state() == state::POD_READY) {
+      return existing->id;
+    }
+    return absl::FailedPreconditionError(absl::StrCat(
+        "pod sandbox ", existing->id, " has this name, namespace, uid and ",
+        "attempt and is stopped; remove it, or raise the attempt"));
+  }
+  PINION_RETURN_IF_ERROR(CheckSpec(context, spec));
+  const auto pod = std::make_shared<Pod>(NewRecord(context, spec));
+  const absl::MutexLock lock(&pod->operation);
+  Rollback rollback;
+  rollback.Add([&context, &pod]()
+                   ABSL_NO_THREAD_SAFETY_ANALYSIS { UndoPod(context, *pod); });
+  PINION_RETURN_IF_ERROR(BuildPod(context, pod));
+  context.objects.Add(pod);
+  context.instruments.pods.Add(1);
+  rollback.Commit();
+  return pod->id;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> RunPod(Context& context,
+                                   const state::PodSpec& spec) {
+  return context.joins.Run("pod " + IdentityOf(spec), [&context, &spec] {
+    return RunPodOnce(context, spec);
+  });
+}
+
+}  // namespace pinion::runtime

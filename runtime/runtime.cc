@@ -1,0 +1,148 @@
+#include "runtime/runtime.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "os/error.h"
+#include "os/file.h"
+#include "runtime/context.h"
+#include "runtime/operations.h"
+#include "runtime/writable_usage.h"
+
+namespace pinion::runtime {
+namespace {
+
+constexpr int kWorkThreads = 2;
+
+class RuntimeImpl final : public Runtime {
+ public:
+  explicit RuntimeImpl(std::unique_ptr<Context> context)
+      : context_(std::move(context)) {}
+
+  absl::StatusOr<std::string> RunPod(const state::PodSpec& spec) override {
+    return runtime::RunPod(*context_, spec);
+  }
+  absl::Status StopPod(const std::string& id) override {
+    return runtime::StopPod(*context_, id);
+  }
+  absl::Status RemovePod(const std::string& id) override {
+    return runtime::RemovePod(*context_, id);
+  }
+  std::vector<PodSnapshot> ListPods() const override {
+    std::vector<PodSnapshot> snapshots;
+    for (const PodPtr& pod : context_->objects.Pods()) {
+      snapshots.push_back(pod->record.Get());
+    }
+    return snapshots;
+  }
+  absl::StatusOr<PodSnapshot> FindPod(const std::string& id) const override {
+    PINION_ASSIGN_OR_RETURN(const PodPtr pod, context_->objects.FindPod(id));
+    return pod->record.Get();
+  }
+
+  absl::StatusOr<std::string> CreateContainer(
+      const std::string& pod_id, const state::ContainerSpec& spec) override {
+    return runtime::CreateContainer(*context_, pod_id, spec);
+  }
+  absl::Status StartContainer(const std::string& id) override {
+    return runtime::StartContainer(*context_, id);
+  }
+  absl::Status StopContainer(const std::string& id,
+                             std::chrono::seconds grace) override {
+    return runtime::StopContainer(*context_, id, grace);
+  }
+  absl::Status RemoveContainer(const std::string& id) override {
+    return runtime::RemoveContainer(*context_, id);
+  }
+  std::vector<ContainerSnapshot> ListContainers() const override {
+    std::vector<ContainerSnapshot> snapshots;
+    for (const ContainerPtr& container : context_->objects.Containers()) {
+      snapshots.push_back(container->record.Get());
+    }
+    return snapshots;
+  }
+  absl::StatusOr<ContainerSnapshot> FindContainer(
+      const std::string& id) const override {
+    PINION_ASSIGN_OR_RETURN(const ContainerPtr container,
+                            context_->objects.FindContainer(id));
+    return container->record.Get();
+  }
+
+  absl::StatusOr<ExecResult> ExecSync(const std::string& container_id,
+                                      const std::vector<std::string>& command,
+                                      std::chrono::seconds timeout) override {
+    return runtime::ExecSync(*context_, container_id, command, timeout);
+  }
+
+  absl::Status ReopenLog(const std::string& container_id) override {
+    PINION_ASSIGN_OR_RETURN(const ContainerPtr container,
+                            context_->objects.FindContainer(container_id));
+    if (container->record.Get()->state() != state::CONTAINER_RUNNING) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("container ", container->id, " is not running"));
+    }
+    const auto client = container->pod->Monitor();
+    if (client == nullptr) {
+      return absl::UnavailableError(
+          absl::StrCat("pod sandbox ", container->pod->id, " has no monitor"));
+    }
+    return client->ReopenLog(container->id, MonitorDeadline());
+  }
+
+  std::string NetnsPath(const state::PodRecord& pod) const override {
+    if (pod.state() != state::POD_READY || pod.monitor_pid() == 0 ||
+        pod.spec().namespaces().network() == state::NAMESPACE_NODE) {
+      return "";
+    }
+    return absl::StrCat("/proc/", pod.monitor_pid(), "/fd/",
+                        monitor::kMonitorNetnsFd);
+  }
+
+  absl::StatusOr<image::FsUsage> WritableUsage() const override {
+    return MeasureWritableLayers(context_->containers_dir.get(),
+                                 context_->options.root + "/containers");
+  }
+
+ private:
+  const std::unique_ptr<Context> context_;
+};
+
+absl::StatusOr<os::UniqueFd> OpenOwnDir(const std::string& path) {
+  PINION_RETURN_IF_ERROR(os::MakeDirs(path, 0700));
+  return os::OpenAt(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
+}
+
+absl::StatusOr<std::string> ReadBootId() {
+  PINION_ASSIGN_OR_RETURN(
+      std::string id,
+      os::ReadFileAt(AT_FDCWD, "/proc/sys/kernel/random/boot_id"));
+  while (!id.empty() && id.back() == '\n') id.pop_back();
+  return id;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(
+    const Options& options, const Dependencies& dependencies) {
+  auto context = std::make_unique<Context>(options, dependencies);
+  PINION_ASSIGN_OR_RETURN(context->boot_id, ReadBootId());
+  PINION_ASSIGN_OR_RETURN(context->root_dir, OpenOwnDir(options.root));
+  PINION_ASSIGN_OR_RETURN(context->containers_dir,
+                          OpenOwnDir(options.root + "/containers"));
+  PINION_ASSIGN_OR_RETURN(context->pods_dir,
+                          OpenOwnDir(options.state + "/pods"));
+  PINION_ASSIGN_OR_RETURN(context->monitor_image, monitor::OpenMonitorImage());
+  PINION_ASSIGN_OR_RETURN(context->records,
+                          Records::Open(options.root + "/state.db"));
+  context->work = std::make_unique<WorkQueue>(kWorkThreads);
+  PINION_ASSIGN_OR_RETURN(context->reactor, os::Reactor::Create());
+  PINION_RETURN_IF_ERROR_AS(Recover(*context), "recovery");
+  return std::make_unique<RuntimeImpl>(std::move(context));
+}
+
+}  // namespace pinion::runtime

@@ -1,0 +1,172 @@
+// StopPodSandbox and RemovePodSandbox: both idempotent, both forced.
+
+#include <fcntl.h>
+#include <signal.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "os/file.h"
+#include "os/process.h"
+#include "runtime/operations.h"
+#include "runtime/state_machine.h"
+
+namespace pinion::runtime {
+namespace {
+
+// How long killed containers may take to be reported. A monitor that does not
+// answer (SIGSTOP, frozen log disk) is killed after that.
+constexpr std::chrono::seconds kExitDeadline(10);
+
+bool IsRunning(const state::ContainerRecord& record) {
+  return record.state() == state::CONTAINER_RUNNING;
+}
+
+void KillContainers(Context& context, const Pod& pod) {
+  const auto containers = context.objects.ContainersOf(pod.id);
+  const std::string cgroup = pod.record.Get()->cgroup();
+  for (const ContainerPtr& container : containers) {
+    if (!IsRunning(*container->record.Get())) continue;
+    const absl::Status status =
+        context.deps.container_cgroups->Kill(cgroup, container->id);
+    if (!status.ok()) {
+      Log(LogLevel::kWarning, "kill of a container's cgroup failed",
+          {{"pod", pod.id},
+           {"container", container->id},
+           {"error", status.ToString()}});
+    }
+  }
+  if (pod.Monitor() == nullptr) return;
+  const auto deadline = std::chrono::steady_clock::now() + kExitDeadline;
+  for (const ContainerPtr& container : containers) {
+    container->record.Await(
+        [](const state::ContainerRecord& r) { return !IsRunning(r); },
+        deadline);
+  }
+}
+
+// Shuts the monitor down; if it does not answer, kills it.
+void EndMonitor(Context& context, Pod& pod) {
+  const auto client = pod.SetMonitor(nullptr);
+  const auto record = pod.record.Get();
+  if (client != nullptr) {
+    context.instruments.monitors.Add(-1);
+    const absl::Status status = client->Shutdown(MonitorDeadline());
+    if (status.ok()) return;
+    Log(LogLevel::kWarning, "pod monitor did not end; killing it",
+        {{"pod", pod.id}, {"error", status.ToString()}});
+  }
+  if (record->monitor_pid() > 0) {
+    const absl::Status status = os::KillIfSame(
+        record->monitor_pid(), record->monitor_start_ticks(), SIGKILL);
+    if (!status.ok()) {
+      Log(LogLevel::kError, "pod monitor not killed",
+          {{"pod", pod.id}, {"error", status.ToString()}});
+    }
+  }
+}
+
+// Containers whose end nobody reported: from the exit records the monitor
+// left, else as killed.
+void SettleContainers(Context& context, const Pod& pod) {
+  const auto dir =
+      os::OpenAt(context.pods_dir.get(), pod.id, O_RDONLY | O_DIRECTORY);
+  if (dir.ok()) {
+    const auto exits = monitor::ReadExitRecords(dir->get());
+    if (exits.ok()) {
+      for (const monitor::ExitRecord& exit : *exits) {
+        const auto container = context.objects.FindContainer(exit.id);
+        if (container.ok()) MarkExited(context, **container, exit);
+      }
+    }
+  }
+  for (const ContainerPtr& container : context.objects.ContainersOf(pod.id)) {
+    if (!IsRunning(*container->record.Get())) continue;
+    MarkKilled(context, *container, "Error",
+               "killed with its pod; its monitor did not report the end");
+  }
+}
+
+}  // namespace
+
+absl::Status TearDown(Context& context, Pod& pod) {
+  const auto record = pod.record.Get();
+  KillContainers(context, pod);
+  EndMonitor(context, pod);
+  SettleContainers(context, pod);
+  absl::Status result;
+  if (record->spec().namespaces().network() != state::NAMESPACE_NODE) {
+    result.Update(
+        Annotate(context.deps.network->Detach(pod.id), "detach network"));
+  }
+  result.Update(
+      Annotate(context.deps.pod_cgroups->Remove(pod.id, record->cgroup()),
+               "remove the pod's cgroup"));
+  result.Update(Annotate(os::RemoveTreeAt(context.pods_dir.get(), pod.id),
+                         "remove the pod's state"));
+  return result;
+}
+
+namespace {
+
+absl::Status StopLocked(Context& context, Pod& pod)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(pod.operation) {
+  if (pod.record.Get()->state() == state::POD_NOT_READY) {
+    return absl::OkStatus();
+  }
+  bool was_ready = false;
+  const auto stopping =
+      pod.record.Update([&was_ready](state::PodRecord& record) {
+        was_ready = record.state() == state::POD_READY;
+        return Apply(record, PodEvent::kStop);
+      });
+  if (was_ready) {
+    context.instruments.pods.Add(-1);
+    PINION_RETURN_IF_ERROR(context.records->Save(*stopping));
+  }
+  PINION_RETURN_IF_ERROR(TearDown(context, pod));
+  const auto stopped = pod.record.Update([](state::PodRecord& record) {
+    record.set_monitor_pid(0);
+    return Apply(record, PodEvent::kStopped);
+  });
+  return context.records->Save(*stopped);
+}
+
+}  // namespace
+
+absl::Status StopLostPod(Context& context, Pod& pod) {
+  return StopLocked(context, pod);
+}
+
+absl::Status StopPod(Context& context, const std::string& id) {
+  const auto pod = context.objects.FindPod(id);
+  if (absl::IsNotFound(pod.status())) return absl::OkStatus();
+  PINION_RETURN_IF_ERROR(pod.status());
+  const absl::MutexLock lock(&(*pod)->operation);
+  return StopLocked(context, **pod);
+}
+
+absl::Status RemovePod(Context& context, const std::string& id) {
+  const auto found = context.objects.FindPod(id);
+  if (absl::IsNotFound(found.status())) return absl::OkStatus();
+  PINION_RETURN_IF_ERROR(found.status());
+  const PodPtr pod = *found;
+  const absl::MutexLock lock(&pod->operation);
+  // Another remove may have been first.
+  if (!context.objects.FindPod(pod->id).ok()) return absl::OkStatus();
+  PINION_RETURN_IF_ERROR(StopLocked(context, *pod));
+  for (const ContainerPtr& container : context.objects.ContainersOf(pod->id)) {
+    container->pod->operation.AssertHeld();
+    PINION_RETURN_IF_ERROR(RemoveContainerLocked(context, *container));
+  }
+  pod->record.Update([](state::PodRecord& record) {
+    return Apply(record, PodEvent::kRemove);
+  });
+  PINION_RETURN_IF_ERROR(context.records->DeletePod(pod->id));
+  context.objects.RemovePod(pod->id);
+  return absl::OkStatus();
+}
+
+}  // namespace pinion::runtime

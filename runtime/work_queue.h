@@ -1,0 +1,38 @@
+// A few threads for what must not run on the reactor's thread: reactions to
+// events that take a pod's lock or touch the disk.
+//
+// Thread-safe. Tasks may run in any order; the destructor runs what is
+// queued and waits for it.
+
+#ifndef PINION_RUNTIME_WORK_QUEUE_H_
+#define PINION_RUNTIME_WORK_QUEUE_H_
+
+#include <deque>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+
+namespace pinion::runtime {
+
+class WorkQueue {
+ public:
+  explicit WorkQueue(int threads);
+  ~WorkQueue();
+
+  void Add(std::function<void()> task);
+
+ private:
+  void Loop();
+
+  absl::Mutex mutex_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::deque<std::function<void()>> tasks_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace pinion::runtime
+
+#endif  // PINION_RUNTIME_WORK_QUEUE_H_

@@ -1,0 +1,263 @@
+// piniond dies; its pods do not notice.
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <random>
+#include <thread>
+
+#include "os/process.h"
+#include "tests/support/daemon_bed.h"
+
+namespace pinion::testing {
+namespace {
+
+namespace cri = runtime::v1;
+
+struct Ids {
+  std::string pod;
+  std::string container;
+  std::string name;
+};
+
+// The container's first process on the host, from the verbose status.
+pid_t InitPid(DaemonBed& bed, const std::string& id) {
+  cri::ContainerStatusRequest request;
+  request.set_container_id(id);
+  request.set_verbose(true);
+  cri::ContainerStatusResponse response;
+  const absl::Status status = bed.client().Call(request, &response);
+  EXPECT_TRUE(status.ok()) << status;
+  const std::string& info = response.info().at("info");
+  const size_t at = info.find("\"pid\":");
+  EXPECT_NE(at, std::string::npos) << info;
+  return std::atoi(info.c_str() + at + 6);
+}
+
+TEST(RestartTest, TwentyLogWritersSurviveASigkill) {
+  DaemonBed bed;
+  constexpr int kContainers = 20;
+  constexpr int kLines = 400;
+  std::vector<Ids> all;
+  std::map<std::string, uint64_t> started;
+  for (int i = 0; i < kContainers; ++i) {
+    Ids ids;
+    ids.name = "writer-" + std::to_string(i);
+    const auto config = bed.PodConfig(ids.name);
+    ids.pod = bed.RunPod(config);
+    // The even ones end by themselves with their own code.
+    const std::string end =
+        i % 2 == 0 ? "exit " + std::to_string(i + 1) : "exec sleep 1000";
+    ids.container = bed.RunContainer(
+        ids.pod, config,
+        bed.ContainerConfig("app",
+                            {"sh", "-c",
+                             "i=0; while [ $i -lt " + std::to_string(kLines) +
+                                 " ]; do i=$((i+1)); echo line $i; "
+                                 "[ $((i % 20)) = 0 ] && sleep 0.05; done; " +
+                                 end}));
+    started[ids.container] =
+        *os::ProcessStartTicks(InitPid(bed, ids.container));
+    all.push_back(ids);
+  }
+  bed.Kill();
+  const int64_t killed_at =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(
+          std::chrono::system_clock::now().time_since_epoch())
+          .count();
+  // The outage lasts until every writer has written everything.
+  for (const Ids& ids : all) {
+    const auto deadline =
+        std::chrono::steady_clock::now() + std::chrono::minutes(2);
+    while (bed.LogLines(ids.name, "app").size() < kLines) {
+      ASSERT_LT(std::chrono::steady_clock::now(), deadline) << ids.name;
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+  }
+  bed.Start();
+  for (int i = 0; i < kContainers; ++i) {
+    const Ids& ids = all[static_cast<size_t>(i)];
+    if (i % 2 == 0) {
+      const auto status = bed.AwaitExit(ids.container);
+      EXPECT_EQ(status.exit_code(), i + 1);
+      EXPECT_GT(status.finished_at(), killed_at) << "ended in the outage";
+    } else {
+      EXPECT_EQ(bed.Status(ids.container).state(), cri::CONTAINER_RUNNING);
+      EXPECT_EQ(*os::ProcessStartTicks(InitPid(bed, ids.container)),
+                started[ids.container])
+          << "the same process";
+      EXPECT_EQ(bed.Exec(ids.container, {"echo", "hi"}).stdout_(), "hi\n");
+    }
+    const auto lines = bed.LogLines(ids.name, "app");
+    ASSERT_EQ(lines.size(), static_cast<size_t>(kLines));
+    for (int n = 0; n < kLines; ++n) {
+      ASSERT_EQ(lines[static_cast<size_t>(n)], "line " + std::to_string(n + 1));
+    }
+    EXPECT_EQ(bed.PodStatus(ids.pod).state(), cri::SANDBOX_READY);
+    EXPECT_TRUE(bed.StopPod(ids.pod).ok());
+    EXPECT_TRUE(bed.RemovePod(ids.pod).ok());
+  }
+}
+
+TEST(RestartTest, EverythingIsFoundAgain) {
+  DaemonBed bed;
+  const auto config = bed.PodConfig("found");
+  const std::string pod = bed.RunPod(config);
+  const std::string created = bed.Create(
+      pod, config, bed.ContainerConfig("created", {"sleep", "1000"}));
+  const std::string ip = bed.PodStatus(pod).network().ip();
+  cri::ListImagesResponse before;
+  ASSERT_TRUE(bed.client().Call(cri::ListImagesRequest(), &before).ok());
+  EXPECT_EQ(bed.Terminate(), 0) << "a clean stop";
+  bed.Start();
+  EXPECT_EQ(bed.PodStatus(pod).network().ip(), ip);
+  EXPECT_EQ(bed.Status(created).state(), cri::CONTAINER_CREATED);
+  bed.StartContainer(created);
+  EXPECT_EQ(bed.Status(created).state(), cri::CONTAINER_RUNNING);
+  cri::ListImagesResponse after;
+  ASSERT_TRUE(bed.client().Call(cri::ListImagesRequest(), &after).ok());
+  EXPECT_EQ(before.SerializeAsString(), after.SerializeAsString());
+  const std::string other = bed.RunPod(bed.PodConfig("other"));
+  EXPECT_NE(bed.PodStatus(other).network().ip(), ip)
+      << "an address in use was given again";
+}
+
+TEST(RestartTest, AMonitorThatDiedIsReported) {
+  DaemonBed bed;
+  const auto config = bed.PodConfig("orphan");
+  const std::string pod = bed.RunPod(config);
+  const std::string id = bed.RunContainer(
+      pod, config, bed.ContainerConfig("app", {"sleep", "1000"}));
+  const pid_t init = InitPid(bed, id);
+  const uint64_t ticks = *os::ProcessStartTicks(init);
+  cri::PodSandboxStatusRequest request;
+  request.set_pod_sandbox_id(pod);
+  request.set_verbose(true);
+  cri::PodSandboxStatusResponse response;
+  ASSERT_TRUE(bed.client().Call(request, &response).ok());
+  const std::string& info = response.info().at("info");
+  const size_t at = info.find("\"pid\":");
+  ASSERT_NE(at, std::string::npos) << info;
+  ASSERT_EQ(kill(std::atoi(info.c_str() + at + 6), SIGKILL), 0);
+  const auto status = bed.AwaitExit(id);
+  EXPECT_EQ(status.exit_code(), 137);
+  EXPECT_NE(os::ProcessStartTicks(init).value_or(0), ticks)
+      << "its container was orphaned";
+  EXPECT_EQ(bed.PodStatus(pod).state(), cri::SANDBOX_NOTREADY);
+}
+
+TEST(RestartTest, BothKilledLeavesNothingRunning) {
+  DaemonBed bed;
+  const auto config = bed.PodConfig("both");
+  const std::string pod = bed.RunPod(config);
+  const std::string id = bed.RunContainer(
+      pod, config, bed.ContainerConfig("app", {"sleep", "1000"}));
+  const pid_t init = InitPid(bed, id);
+  const uint64_t ticks = *os::ProcessStartTicks(init);
+  cri::PodSandboxStatusRequest request;
+  request.set_pod_sandbox_id(pod);
+  request.set_verbose(true);
+  cri::PodSandboxStatusResponse response;
+  ASSERT_TRUE(bed.client().Call(request, &response).ok());
+  const std::string& info = response.info().at("info");
+  const int monitor = std::atoi(info.c_str() + info.find("\"pid\":") + 6);
+  bed.Kill();
+  ASSERT_EQ(kill(monitor, SIGKILL), 0);
+  bed.Start();
+  EXPECT_EQ(bed.Status(id).state(), cri::CONTAINER_EXITED);
+  EXPECT_EQ(bed.Status(id).exit_code(), 137);
+  EXPECT_NE(os::ProcessStartTicks(init).value_or(0), ticks);
+  EXPECT_EQ(bed.PodStatus(pod).state(), cri::SANDBOX_NOTREADY);
+}
+
+// SIGKILL at random moments of pods' lives; what the daemon said before it
+// died stays true, and every retry ends well.
+TEST(RestartTest, RandomKillsUnderLoad) {
+  DaemonBed bed;
+  std::mt19937 random(20261121);
+  const auto survivor_config = bed.PodConfig("survivor");
+  const std::string survivor = bed.RunPod(survivor_config);
+  const std::string survivor_app = bed.RunContainer(
+      survivor, survivor_config, bed.ContainerConfig("app", {"sleep", "1000"}));
+  for (int round = 0; round < 15; ++round) {
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; ++i) {
+      threads.emplace_back([&bed, round, i] {
+        const std::string name =
+            "r" + std::to_string(round) + "-" + std::to_string(i);
+        cri::RunPodSandboxRequest run;
+        *run.mutable_config() = bed.PodConfig(name);
+        cri::RunPodSandboxResponse pod;
+        if (!bed.client().Call(run, &pod).ok()) return;
+        cri::CreateContainerRequest create;
+        create.set_pod_sandbox_id(pod.pod_sandbox_id());
+        *create.mutable_config() =
+            bed.ContainerConfig("app", {"sleep", "1000"});
+        cri::CreateContainerResponse created;
+        if (!bed.client().Call(create, &created).ok()) return;
+        cri::StartContainerRequest start;
+        start.set_container_id(created.container_id());
+        cri::StartContainerResponse started;
+        if (!bed.client().Call(start, &started).ok()) return;
+        (void)bed.StopPod(pod.pod_sandbox_id());
+      });
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 40'000));
+    bed.Kill();
+    for (auto& thread : threads) thread.join();
+    bed.Start();
+    for (int i = 0; i < 4; ++i) {
+      const std::string name =
+          "r" + std::to_string(round) + "-" + std::to_string(i);
+      cri::ListPodSandboxResponse pods;
+      ASSERT_TRUE(bed.client().Call(cri::ListPodSandboxRequest(), &pods).ok());
+      std::string stopped;
+      for (const auto& pod : pods.items()) {
+        if (pod.metadata().name() == name &&
+            pod.state() == cri::SANDBOX_NOTREADY) {
+          stopped = pod.id();
+        }
+      }
+      if (!stopped.empty()) {
+        EXPECT_TRUE(bed.RemovePod(stopped).ok());
+      }
+      const std::string pod = bed.RunPod(bed.PodConfig(name));
+      EXPECT_TRUE(bed.StopPod(pod).ok());
+      EXPECT_TRUE(bed.RemovePod(pod).ok());
+    }
+    ASSERT_EQ(bed.Status(survivor_app).state(), cri::CONTAINER_RUNNING)
+        << "round " << round;
+  }
+  EXPECT_EQ(bed.Exec(survivor_app, {"echo", "alive"}).stdout_(), "alive\n");
+}
+
+TEST(RestartTest, ASecondDaemonOnTheSameStateIsRefused) {
+  DaemonBed bed;
+  const std::string command = std::string("build/bin/piniond --config ") +
+                              bed.dir() + "/pinion.toml --root " + bed.root() +
+                              " --state " + bed.state() + " 2>&1";
+  FILE* pipe = popen(command.c_str(), "r");
+  ASSERT_NE(pipe, nullptr);
+  char text[4096] = {};
+  (void)!fread(text, 1, sizeof(text) - 1, pipe);
+  EXPECT_NE(pclose(pipe), 0);
+  EXPECT_NE(std::string(text).find(std::to_string(bed.pid())),
+            std::string::npos)
+      << text;
+  cri::VersionResponse version;
+  EXPECT_TRUE(bed.client().Call(cri::VersionRequest(), &version).ok());
+}
+
+}  // namespace
+}  // namespace pinion::testing
+
+int main(int argc, char** argv) {
+  ::testing::InitGoogleTest(&argc, argv);
+  pinion::testing::DaemonBed::EnterTestHost();
+  return RUN_ALL_TESTS();
+}

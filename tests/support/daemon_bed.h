@@ -1,0 +1,98 @@
+// A piniond of a test's own: scratch root, state, socket and configuration,
+// one image imported, everything ended and removed with the object.
+//
+// Call DaemonBed::EnterTestHost() first thing in main(): the test program and
+// its daemons then live in a network namespace of their own, so that nothing
+// touches the machine's network. Needs root.
+//
+// Not thread-safe, but client() is.
+
+#ifndef PINION_TESTS_SUPPORT_DAEMON_BED_H_
+#define PINION_TESTS_SUPPORT_DAEMON_BED_H_
+
+#include <sys/types.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "runtime/v1/api.pb.h"
+#include "tools/cri_client.h"
+
+namespace pinion::testing {
+
+class DaemonBed {
+ public:
+  // The image every bed has: Debian's busybox, applets as hard links.
+  static constexpr char kImage[] =
+      "registry.k8s.io/e2e-test-images/busybox:1.29-2";
+
+  static void EnterTestHost();
+
+  // `extra_toml` is added to the configuration. Exits the program with a
+  // message if the bed cannot be made: nothing can be tested then.
+  explicit DaemonBed(const std::string& extra_toml = "");
+  ~DaemonBed();
+
+  // Starts the daemon and waits until it serves.
+  void Start();
+  // SIGKILL; the pods live on.
+  void Kill();
+  // SIGTERM; waits for the end, returns the exit code.
+  int Terminate();
+
+  pid_t pid() const { return pid_; }
+  const tools::CriClient& client() const { return *client_; }
+  const std::string& dir() const { return dir_; }
+  std::string root() const { return dir_ + "/root"; }
+  std::string state() const { return dir_ + "/state"; }
+  std::string socket() const { return dir_ + "/state/pinion.sock"; }
+  std::string daemon_log() const;
+  // The cgroup all pods of this bed are below, relative to the v2 root.
+  std::string cgroup_parent() const { return cgroup_parent_; }
+
+  // Requests with this bed's directories; change them as the test needs.
+  runtime::v1::PodSandboxConfig PodConfig(const std::string& name) const;
+  runtime::v1::ContainerConfig ContainerConfig(
+      const std::string& name, const std::vector<std::string>& command) const;
+
+  // One RPC each; the test fails (ADD_FAILURE) on an error and gets "".
+  std::string RunPod(const runtime::v1::PodSandboxConfig& config);
+  std::string Create(const std::string& pod,
+                     const runtime::v1::PodSandboxConfig& pod_config,
+                     const runtime::v1::ContainerConfig& config);
+  void StartContainer(const std::string& id);
+  // Create and start.
+  std::string RunContainer(const std::string& pod,
+                           const runtime::v1::PodSandboxConfig& pod_config,
+                           const runtime::v1::ContainerConfig& config);
+  runtime::v1::ContainerStatus Status(const std::string& id);
+  runtime::v1::PodSandboxStatus PodStatus(const std::string& id);
+  // Waits for the container's end (bounded); its status.
+  runtime::v1::ContainerStatus AwaitExit(const std::string& id);
+  runtime::v1::ExecSyncResponse Exec(const std::string& id,
+                                     const std::vector<std::string>& command);
+  absl::Status StopPod(const std::string& id);
+  absl::Status RemovePod(const std::string& id);
+  // Every pod and container goes; what stays is the test's failure.
+  void RemoveAll();
+
+  // The message part of each line of a container's log.
+  std::vector<std::string> LogLines(const std::string& pod_name,
+                                    const std::string& container_name) const;
+
+ private:
+  void WriteConfig(const std::string& extra_toml);
+  void ImportImage();
+
+  std::string dir_;
+  std::string cgroup_parent_;
+  pid_t pid_ = 0;
+  std::unique_ptr<tools::CriClient> client_;
+};
+
+}  // namespace pinion::testing
+
+#endif  // PINION_TESTS_SUPPORT_DAEMON_BED_H_
