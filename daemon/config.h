@@ -36,6 +36,7 @@ struct CgroupConfig {
   CgroupDriverChoice driver = CgroupDriverChoice::kAuto;
   std::string default_parent;  // empty: pinion.slice or /pinion
   bool ignore_missing_controllers = false;
+  bool oom_group = false;
 };
 
 struct NetworkConfig {
@@ -45,8 +46,11 @@ struct NetworkConfig {
   std::string subnet;  // empty: the range
   std::string gateway;
   std::vector<std::string> exclude;
+  std::string node_address;  // empty: the parent's, else of the range
   std::string service_cidr;
+  bool host_link = true;
   std::string host_link_name = "pinion-host";
+  std::string interface_name = "eth0";
   int64_t mtu = 0;  // 0: the parent's
   std::chrono::seconds cool_down{60};
 };

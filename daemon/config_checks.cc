@@ -53,6 +53,30 @@ size_t CidrFamily(const std::string& text) {
   return bytes.size();
 }
 
+// The same for a prefix or FIRST-LAST.
+size_t RangeFamily(const std::string& text) {
+  const std::vector<std::string> ends = absl::StrSplit(text, '-');
+  if (ends.size() != 2) return CidrFamily(text);
+  const auto first = AddressBytes(ends[0]);
+  const auto last = AddressBytes(ends[1]);
+  return first.size() == last.size() && first <= last ? first.size() : 0;
+}
+
+// Empty, or one or two items of different families; `family_of` is 0 for what
+// is no such item.
+template <typename FamilyOf>
+bool OnePerFamily(const std::string& text, FamilyOf family_of) {
+  if (text.empty()) return true;
+  const std::vector<std::string> items = absl::StrSplit(text, ',');
+  size_t seen = 0;
+  for (const std::string& item : items) {
+    const size_t family = family_of(item);
+    if (family == 0 || family == seen || items.size() > 2) return false;
+    seen = family;
+  }
+  return true;
+}
+
 bool OnlyOf(const std::string& text, absl::string_view extra) {
   for (const char c : text) {
     if (!absl::ascii_isalnum(static_cast<unsigned char>(c)) &&
@@ -98,45 +122,37 @@ absl::Status ListenAddressOrEmpty(const std::string& text) {
   return MustBe("ADDRESS:PORT such as 127.0.0.1:9469 or [::1]:9469", text);
 }
 
-absl::Status IpAddress(const std::string& text) {
-  return AddressBytes(text).empty() ? MustBe("an IP address", text)
-                                    : absl::OkStatus();
-}
-
-absl::Status IpAddressOrEmpty(const std::string& text) {
-  return OrEmpty(IpAddress, text);
+absl::Status IpAddressesOrEmpty(const std::string& text) {
+  return OnePerFamily(
+             text,
+             [](const std::string& item) { return AddressBytes(item).size(); })
+             ? absl::OkStatus()
+             : MustBe("an IP address, or one of each family, comma-separated",
+                      text);
 }
 
 absl::Status CidrOrEmpty(const std::string& text) {
-  if (text.empty()) return absl::OkStatus();
-  const std::vector<std::string> parts = absl::StrSplit(text, ',');
-  size_t seen = 0;
-  for (const std::string& part : parts) {
-    const size_t family = CidrFamily(part);
-    if (family == 0 || family == seen || parts.size() > 2) {
-      return MustBe(
-          "a prefix without host bits such as 10.0.0.0/24, or one of each "
-          "family, comma-separated",
-          text);
-    }
-    seen = family;
-  }
-  return absl::OkStatus();
+  return OnePerFamily(text, CidrFamily)
+             ? absl::OkStatus()
+             : MustBe(
+                   "a prefix without host bits such as 10.0.0.0/24, or one of "
+                   "each family, comma-separated",
+                   text);
+}
+
+absl::Status RangeOrEmpty(const std::string& text) {
+  return OnePerFamily(text, RangeFamily)
+             ? absl::OkStatus()
+             : MustBe(
+                   "a prefix without host bits such as 10.0.0.0/24 or "
+                   "FIRST-LAST, or one of each family, comma-separated",
+                   text);
 }
 
 absl::Status AddressSet(const std::string& text) {
-  if (!AddressBytes(text).empty() || CidrFamily(text) != 0) {
-    return absl::OkStatus();
-  }
-  const std::vector<std::string> ends = absl::StrSplit(text, '-');
-  if (ends.size() == 2) {
-    const auto first = AddressBytes(ends[0]);
-    const auto last = AddressBytes(ends[1]);
-    if (!first.empty() && first.size() == last.size() && first <= last) {
-      return absl::OkStatus();
-    }
-  }
-  return MustBe("an address, a prefix or FIRST-LAST", text);
+  return !AddressBytes(text).empty() || RangeFamily(text) != 0
+             ? absl::OkStatus()
+             : MustBe("an address, a prefix or FIRST-LAST", text);
 }
 
 absl::Status DeviceName(const std::string& text) {

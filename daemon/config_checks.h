@@ -25,12 +25,14 @@ absl::Status SocketPathOrEmpty(const std::string& text);
 // ADDRESS:PORT, or empty.
 absl::Status ListenAddressOrEmpty(const std::string& text);
 
-absl::Status IpAddress(const std::string& text);
-absl::Status IpAddressOrEmpty(const std::string& text);
+// An address, or one of each family, comma-separated; or empty.
+absl::Status IpAddressesOrEmpty(const std::string& text);
 
 // An IPv4 or IPv6 prefix without host bits, or two, comma-separated, one of
-// each family.
+// each family; or empty.
 absl::Status CidrOrEmpty(const std::string& text);
+// The same, and FIRST-LAST too.
+absl::Status RangeOrEmpty(const std::string& text);
 
 // A CIDR or an address or FIRST-LAST.
 absl::Status AddressSet(const std::string& text);

@@ -208,6 +208,7 @@ void AddGeneral(std::vector<ConfigKey>* keys) {
   keys->push_back(Choice<bool>("cgroup.missing_controllers",
                                PINION_MEMBER(cgroup.ignore_missing_controllers),
                                {{"refuse", false}, {"ignore", true}}));
+  keys->push_back(Flag("cgroup.oom_group", PINION_MEMBER(cgroup.oom_group)));
 }
 
 void AddNetwork(std::vector<ConfigKey>* keys) {
@@ -217,17 +218,23 @@ void AddNetwork(std::vector<ConfigKey>* keys) {
   keys->push_back(
       Text("network.parent", PINION_MEMBER(network.parent), ParentDevice));
   keys->push_back(
-      Text("network.range", PINION_MEMBER(network.range), CidrOrEmpty));
+      Text("network.range", PINION_MEMBER(network.range), RangeOrEmpty));
   keys->push_back(
       Text("network.subnet", PINION_MEMBER(network.subnet), CidrOrEmpty));
   keys->push_back(Text("network.gateway", PINION_MEMBER(network.gateway),
-                       IpAddressOrEmpty));
+                       IpAddressesOrEmpty));
   keys->push_back(
       List("network.exclude", PINION_MEMBER(network.exclude), AddressSet));
+  keys->push_back(Text("network.node_address",
+                       PINION_MEMBER(network.node_address),
+                       IpAddressesOrEmpty));
   keys->push_back(Text("network.service_cidr",
                        PINION_MEMBER(network.service_cidr), CidrOrEmpty));
+  keys->push_back(Flag("network.host_link", PINION_MEMBER(network.host_link)));
   keys->push_back(Text("network.host_link_name",
                        PINION_MEMBER(network.host_link_name), DeviceName));
+  keys->push_back(Text("network.interface_name",
+                       PINION_MEMBER(network.interface_name), DeviceName));
   keys->push_back(Number("network.mtu", PINION_MEMBER(network.mtu), 0, 65535));
   keys->push_back(Duration("network.cool_down",
                            PINION_MEMBER(network.cool_down),

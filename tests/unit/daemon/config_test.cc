@@ -87,6 +87,27 @@ TEST(ConfigChecksTest, Cidrs) {
   }
 }
 
+TEST(ConfigChecksTest, Ranges) {
+  for (const char* good : {"", "10.0.0.0/8", "10.0.0.5-10.0.0.9",
+                           "10.0.0.5-10.0.0.9,fd00::/64", "fd00::1-fd00::9"}) {
+    EXPECT_TRUE(RangeOrEmpty(good).ok()) << good;
+  }
+  for (const char* bad :
+       {"10.0.0.9-10.0.0.5", "10.0.0.5-", "-", "10.0.0.5-fd00::1",
+        "10.0.0.1-10.0.0.2,10.0.0.0/24", "10.0.0.5"}) {
+    EXPECT_FALSE(RangeOrEmpty(bad).ok()) << bad;
+  }
+}
+
+TEST(ConfigChecksTest, Addresses) {
+  for (const char* good : {"", "10.0.0.1", "fd00::1", "10.0.0.1,fd00::1"}) {
+    EXPECT_TRUE(IpAddressesOrEmpty(good).ok()) << good;
+  }
+  for (const char* bad : {"10.0.0", "10.0.0.1,10.0.0.2", "10.0.0.1/8", ","}) {
+    EXPECT_FALSE(IpAddressesOrEmpty(bad).ok()) << bad;
+  }
+}
+
 TEST(ConfigChecksTest, HandlerNames) {
   for (const char* good : {"a", "kata-qemu", "x9"}) {
     EXPECT_TRUE(HandlerName(good).ok()) << good;

@@ -1,0 +1,272 @@
+#include "daemon/wiring.h"
+
+#include <grp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "base/build_info.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "cri/server.h"
+#include "daemon/state_lock.h"
+#include "image/image_service.h"
+#include "metrics/http_endpoint.h"
+#include "metrics/process_metrics.h"
+#include "network/factory.h"
+#include "os/error.h"
+#include "os/file.h"
+#include "runtime/cgroup/container_cgroup.h"
+#include "runtime/cgroup/pod_cgroup.h"
+#include "runtime/runtime.h"
+
+namespace pinion::daemon {
+namespace {
+
+constexpr std::chrono::seconds kStopGrace{5};
+
+// The state directory is 0700; a group that may use the socket in it must get
+// through to it (but not list it).
+absl::Status OpenWayToSocket(const Config& config) {
+  const std::string& group = config.cri.socket_group;
+  if (group.empty() ||
+      !absl::StartsWith(config.SocketPath(), absl::StrCat(config.state, "/"))) {
+    return absl::OkStatus();
+  }
+  gid_t gid = 0;
+  if (!absl::SimpleAtoi(group, &gid)) {
+    const struct group* entry = getgrnam(group.c_str());
+    if (entry == nullptr) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("cri.socket_group: there is no group ", group));
+    }
+    gid = entry->gr_gid;
+  }
+  if (chown(config.state.c_str(), 0, gid) != 0 ||
+      chmod(config.state.c_str(), 0710) != 0) {
+    return os::ErrnoStatus(absl::StrCat("chown ", config.state));
+  }
+  return absl::OkStatus();
+}
+
+image::Options ImageOptions(const Config& config) {
+  image::Options options;
+  options.root = config.root;
+  options.database = absl::StrCat(config.root, "/state.db");
+  options.registry_config_dir = config.image.registry_config_dir;
+  options.insecure_registries = config.image.insecure_registries;
+  options.default_registry = config.image.default_registry;
+  options.http_proxy = config.image.http_proxy;
+  options.https_proxy = config.image.https_proxy;
+  options.no_proxy = config.image.no_proxy;
+  options.parallel_layers = static_cast<int>(config.image.parallel_layers);
+  options.pinned_images = config.image.pinned;
+  return options;
+}
+
+network::Options NetworkOptions(const Config& config) {
+  network::Options options;
+  options.mode = config.network.mode == "none"
+                     ? network::Options::Mode::kNone
+                     : network::Options::Mode::kMacvlan;
+  options.parent = config.network.parent;
+  options.range = config.network.range;
+  options.subnet = config.network.subnet;
+  options.gateway = config.network.gateway;
+  options.exclude = config.network.exclude;
+  options.node_address = config.network.node_address;
+  options.service_cidr = config.network.service_cidr;
+  options.mtu = static_cast<uint32_t>(config.network.mtu);
+  options.cool_down = config.network.cool_down;
+  options.host_link = config.network.host_link;
+  options.host_link_name = config.network.host_link_name;
+  options.interface_name = config.network.interface_name;
+  options.ipam_dir = absl::StrCat(config.state, "/ipam");
+  return options;
+}
+
+runtime::Options RuntimeOptions(const Config& config) {
+  runtime::Options options;
+  options.root = config.root;
+  options.state = config.state;
+  options.handlers = config.runtime.handlers;
+  options.seccomp_default = config.runtime.seccomp_default;
+  options.allowed_unsafe_sysctls = config.runtime.allowed_unsafe_sysctls;
+  return options;
+}
+
+// sd_booted(3).
+bool SystemdRuns() { return access("/run/systemd/system", F_OK) == 0; }
+
+absl::StatusOr<std::unique_ptr<cgroup::PodCgroupDriver>> MakeDriver(
+    const Config& config, const cgroup::Hierarchy& hierarchy) {
+  const bool systemd =
+      config.cgroup.driver == CgroupDriverChoice::kSystemd ||
+      (config.cgroup.driver == CgroupDriverChoice::kAuto && SystemdRuns());
+  cgroup::DriverOptions options;
+  options.hierarchy = hierarchy;
+  options.owner = config.root;
+  options.default_parent = config.cgroup.default_parent;
+  if (options.default_parent.empty()) {
+    options.default_parent = systemd ? "pinion.slice" : "/pinion";
+  }
+  if (systemd != absl::EndsWith(options.default_parent, ".slice")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cgroup.default_parent: the ",
+                     systemd ? "systemd driver wants a slice (pinion.slice)"
+                             : "cgroupfs driver wants a path (/pinion)",
+                     ", not \"", options.default_parent, "\""));
+  }
+  return systemd ? cgroup::NewSystemdDriver(options)
+                 : cgroup::NewCgroupfsDriver(options);
+}
+
+class RunningDaemon final : public Daemon {
+ public:
+  explicit RunningDaemon(const Config& config) : config_(config) {}
+
+  absl::Status Build();
+
+  absl::Status Stop() override { return server_->Shutdown(kStopGrace); }
+
+  void SetConfig(const Config& config) override {
+    const absl::MutexLock lock(&config_mutex_);
+    config_ = config;
+  }
+
+  std::string Summary() const override {
+    return absl::StrCat(driver_->kind() == cgroup::DriverKind::kSystemd
+                            ? "systemd"
+                            : "cgroupfs",
+                        " cgroups, network ", NetworkText());
+  }
+
+ private:
+  absl::Status Lock();
+  absl::Status BuildMetrics();
+  absl::Status BuildCgroups();
+  absl::Status BuildServer();
+
+  std::string NetworkText() const {
+    const network::Readiness readiness = network_->GetReadiness();
+    return readiness.ready ? "ready"
+                           : absl::StrCat("not ready: ", readiness.message);
+  }
+
+  mutable absl::Mutex config_mutex_;
+  Config config_ ABSL_GUARDED_BY(config_mutex_);
+
+  // In the order of their making: destroyed from the last to the first.
+  std::optional<StateLock> root_lock_;
+  std::optional<StateLock> state_lock_;
+  std::unique_ptr<metrics::Registry> metrics_;
+  std::unique_ptr<image::ImageService> images_;
+  std::unique_ptr<network::PodNetwork> network_;
+  std::unique_ptr<cgroup::PodCgroupDriver> driver_;
+  std::unique_ptr<cgroup::ContainerCgroups> container_cgroups_;
+  std::unique_ptr<runtime::Runtime> runtime_;
+  std::unique_ptr<metrics::HttpEndpoint> endpoint_;
+  std::unique_ptr<cri::Server> server_;
+};
+
+// Nobody else has a reference to this object until Build returns, so the
+// configuration is read without the lock.
+absl::Status RunningDaemon::Build() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  PINION_RETURN_IF_ERROR(Lock());
+  PINION_RETURN_IF_ERROR(BuildMetrics());
+  PINION_ASSIGN_OR_RETURN_AS(
+      images_, image::ImageService::Create(ImageOptions(config_), *metrics_),
+      "images");
+  PINION_ASSIGN_OR_RETURN(
+      network_, network::NewPodNetwork(NetworkOptions(config_), *metrics_));
+  PINION_RETURN_IF_ERROR(BuildCgroups());
+  runtime::Dependencies dependencies;
+  dependencies.images = images_.get();
+  dependencies.network = network_.get();
+  dependencies.pod_cgroups = driver_.get();
+  dependencies.container_cgroups = container_cgroups_.get();
+  dependencies.metrics = metrics_.get();
+  PINION_ASSIGN_OR_RETURN_AS(
+      runtime_, runtime::Runtime::Create(RuntimeOptions(config_), dependencies),
+      "runtime");
+  return BuildServer();
+}
+
+absl::Status RunningDaemon::Lock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  PINION_ASSIGN_OR_RETURN(root_lock_, StateLock::Acquire(config_.root));
+  if (config_.state != config_.root) {
+    PINION_ASSIGN_OR_RETURN(state_lock_, StateLock::Acquire(config_.state));
+  }
+  PINION_RETURN_IF_ERROR(OpenWayToSocket(config_));
+  const std::string socket = config_.SocketPath();
+  return os::MakeDirs(socket.substr(0, socket.rfind('/')), 0755);
+}
+
+absl::Status RunningDaemon::BuildMetrics() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  metrics_ = metrics::Registry::Create();
+  metrics::AddProcessMetrics(*metrics_);
+  metrics::AddBuildInfo(*metrics_, kVersion, kCommit);
+  return absl::OkStatus();
+}
+
+absl::Status RunningDaemon::BuildCgroups() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  PINION_ASSIGN_OR_RETURN_AS(const cgroup::Hierarchy hierarchy,
+                             cgroup::FindHierarchy(), "cgroups");
+  PINION_ASSIGN_OR_RETURN_AS(driver_, MakeDriver(config_, hierarchy),
+                             "cgroups");
+  cgroup::ContainerCgroupsOptions options;
+  options.oom_group = config_.cgroup.oom_group;
+  options.metrics = metrics_.get();
+  container_cgroups_ = std::make_unique<cgroup::ContainerCgroups>(
+      hierarchy,
+      config_.cgroup.ignore_missing_controllers
+          ? cgroup::MissingControllers::kIgnore
+          : cgroup::MissingControllers::kRefuse,
+      options);
+  return absl::OkStatus();
+}
+
+absl::Status RunningDaemon::BuildServer() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  if (!config_.metrics.address.empty()) {
+    PINION_ASSIGN_OR_RETURN_AS(
+        endpoint_,
+        metrics::HttpEndpoint::Start(config_.metrics.address, *metrics_),
+        "metrics.address");
+  }
+  cri::Options options;
+  options.socket_path = config_.SocketPath();
+  options.socket_group = config_.cri.socket_group;
+  options.runtime_handlers = config_.runtime.handlers;
+  options.max_threads = static_cast<int>(config_.cri.max_calls);
+  cri::Dependencies dependencies;
+  dependencies.runtime = runtime_.get();
+  dependencies.images = images_.get();
+  dependencies.network = network_.get();
+  dependencies.metrics = metrics_.get();
+  dependencies.cgroup_driver = driver_->kind();
+  dependencies.version = kVersion;
+  dependencies.config_json = [this] {
+    const absl::MutexLock lock(&config_mutex_);
+    return ConfigJson(config_);
+  };
+  PINION_ASSIGN_OR_RETURN_AS(
+      server_, cri::Server::Create(options, dependencies), "the CRI socket");
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
+  auto daemon = std::make_unique<RunningDaemon>(config);
+  PINION_RETURN_IF_ERROR(daemon->Build());
+  return daemon;
+}
+
+}  // namespace pinion::daemon
