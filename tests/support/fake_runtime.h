@@ -1,0 +1,73 @@
+// A Runtime in memory that keeps the promises of runtime/runtime.h without
+// any process: pods are ready at once, containers run until they are stopped.
+//
+// Thread-safe. The hooks are set before other threads use it.
+
+#ifndef PINION_TESTS_SUPPORT_FAKE_RUNTIME_H_
+#define PINION_TESTS_SUPPORT_FAKE_RUNTIME_H_
+
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "runtime/runtime.h"
+
+namespace pinion::testing_support {
+
+class FakeRuntime : public runtime::Runtime {
+ public:
+  struct Hooks {
+    // Called before the container counts as stopped, without any lock.
+    std::function<absl::Status(const std::string& id, std::chrono::seconds)>
+        stop_container;
+    std::function<absl::StatusOr<runtime::ExecResult>(
+        const std::string& id, const std::vector<std::string>& command,
+        std::chrono::seconds timeout)>
+        exec;
+    std::function<absl::Status()> run_pod;
+  };
+  Hooks hooks;
+  std::set<std::string> handlers = {""};
+
+  absl::StatusOr<std::string> RunPod(const state::PodSpec& spec) override;
+  absl::Status StopPod(const std::string& id) override;
+  absl::Status RemovePod(const std::string& id) override;
+  std::vector<runtime::PodSnapshot> ListPods() const override;
+  absl::StatusOr<runtime::PodSnapshot> FindPod(
+      const std::string& id) const override;
+
+  absl::StatusOr<std::string> CreateContainer(
+      const std::string& pod_id, const state::ContainerSpec& spec) override;
+  absl::Status StartContainer(const std::string& id) override;
+  absl::Status StopContainer(const std::string& id,
+                             std::chrono::seconds grace) override;
+  absl::Status RemoveContainer(const std::string& id) override;
+  std::vector<runtime::ContainerSnapshot> ListContainers() const override;
+  absl::StatusOr<runtime::ContainerSnapshot> FindContainer(
+      const std::string& id) const override;
+
+  absl::StatusOr<runtime::ExecResult> ExecSync(
+      const std::string& container_id, const std::vector<std::string>& command,
+      std::chrono::seconds timeout) override;
+  absl::Status ReopenLog(const std::string& container_id) override;
+  std::string NetnsPath(const state::PodRecord& pod) const override;
+  absl::StatusOr<image::FsUsage> WritableUsage() const override;
+
+  // Puts a record in as it is, or changes it.
+  void PutPod(const state::PodRecord& pod);
+  void PutContainer(const state::ContainerRecord& container);
+
+ private:
+  mutable absl::Mutex mutex_;
+  int64_t now_ns_ ABSL_GUARDED_BY(mutex_) = 1'000'000'000;
+  std::map<std::string, state::PodRecord> pods_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, state::ContainerRecord> containers_
+      ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace pinion::testing_support
+
+#endif  // PINION_TESTS_SUPPORT_FAKE_RUNTIME_H_

@@ -1,0 +1,98 @@
+#include "cri/translate_mounts.h"
+
+#include <google/protobuf/util/message_differencer.h>
+
+#include "tests/unit/cri/translate_cases.h"
+
+namespace pinion::cri {
+namespace {
+
+absl::StatusOr<state::Mount> Translate(const api::Mount& in) {
+  return ToMount(Field("mount"), in);
+}
+
+absl::StatusOr<state::Device> TranslateDevice(const api::Device& in) {
+  return ToDevice(Field("device"), in);
+}
+
+api::Mount Valid() {
+  api::Mount mount;
+  mount.set_container_path("/data");
+  mount.set_host_path("/srv/data");
+  mount.set_readonly(true);
+  mount.set_recursive_read_only(true);
+  mount.set_selinux_relabel(true);
+  return mount;
+}
+
+TEST(ToMountTest, RoundTripKeepsEveryField) {
+  for (const auto propagation :
+       {api::PROPAGATION_PRIVATE, api::PROPAGATION_HOST_TO_CONTAINER,
+        api::PROPAGATION_BIDIRECTIONAL}) {
+    api::Mount mount = Valid();
+    mount.set_propagation(propagation);
+    mount.set_recursive_read_only(propagation == api::PROPAGATION_PRIVATE);
+    const auto out = Translate(mount);
+    ASSERT_TRUE(out.ok()) << out.status();
+    api::Mount back;
+    FromMount(*out, &back);
+    EXPECT_TRUE(
+        google::protobuf::util::MessageDifferencer::Equals(back, mount));
+  }
+}
+
+TEST(ToMountTest, RefusesBadPathsAndModes) {
+  ExpectRefused<api::Mount>(
+      Valid(), Translate,
+      {
+          {"mount.container_path \"data\"",
+           [](auto& m) { m.set_container_path("data"); }},
+          {"mount.container_path \"\"",
+           [](auto& m) { m.clear_container_path(); }},
+          {"must not be the root", [](auto& m) { m.set_container_path("/"); }},
+          {"must not be the root",
+           [](auto& m) { m.set_container_path("//./.."); }},
+          {"mount.host_path \"\"", [](auto& m) { m.clear_host_path(); }},
+          {"mount.host_path \"srv\"", [](auto& m) { m.set_host_path("srv"); }},
+          {"mount.propagation 5",
+           [](auto& m) {
+             m.clear_recursive_read_only();
+             m.set_propagation(static_cast<api::MountPropagation>(5));
+           }},
+          {"RROUnsupported: mount.recursive_read_only",
+           [](auto& m) { m.clear_readonly(); }},
+          {"RROUnsupported: mount.recursive_read_only",
+           [](auto& m) {
+             m.set_propagation(api::PROPAGATION_HOST_TO_CONTAINER);
+           }},
+          {"ImageVolumeMountFailed: mount.image",
+           [](auto& m) { m.set_image_sub_path("etc"); },
+           absl::StatusCode::kUnimplemented},
+          {"mount.uidMappings", [](auto& m) { m.add_gidmappings(); },
+           absl::StatusCode::kUnimplemented},
+      });
+}
+
+TEST(ToDeviceTest, PermissionsAreASubsetOfRwm) {
+  api::Device valid;
+  valid.set_container_path("/dev/a");
+  valid.set_host_path("/dev/b");
+  valid.set_permissions("rwm");
+  std::vector<RefusedCase<api::Device>> cases = {
+      {"device.container_path", [](auto& d) { d.set_container_path("dev/a"); }},
+      {"device.host_path", [](auto& d) { d.clear_host_path(); }},
+  };
+  for (const std::string bad : {"", "x", "rr", "rwmr", "RW", "r w"}) {
+    cases.push_back(
+        {"device.permissions", [bad](auto& d) { d.set_permissions(bad); }});
+  }
+  ExpectRefused<api::Device>(valid, TranslateDevice, cases);
+  for (const std::string good : {"r", "w", "m", "mrw", "wr"}) {
+    api::Device device = valid;
+    device.set_permissions(good);
+    EXPECT_EQ(TranslateDevice(device)->permissions(), good);
+  }
+}
+
+}  // namespace
+}  // namespace pinion::cri
