@@ -1,0 +1,52 @@
+// Who gets which address: from options, the range and the parent's addresses
+// to a plan per family.
+//
+// Pure functions.
+
+#ifndef PINION_NETWORK_ADDRESSING_H_
+#define PINION_NETWORK_ADDRESSING_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "ipam/ip_address.h"
+#include "ipam/ip_range.h"
+#include "network/options.h"
+#include "network/rtnl.h"
+
+namespace pinion::network {
+
+// One family's part of a pod network.
+struct FamilyPlan {
+  ipam::IpRange range;    // without what no pod may have
+  ipam::IpPrefix subnet;  // its length is the pods' prefix length
+  // How pods reach the node; nullopt without a host link.
+  std::optional<ipam::IpAddress> node = std::nullopt;
+  // The node's address is nowhere else: the host link has it.
+  bool node_on_host_link = false;
+  // nullopt: the node.
+  std::optional<ipam::IpAddress> gateway = std::nullopt;
+  std::optional<ipam::IpPrefix> services = std::nullopt;
+};
+
+// One or two ranges, one a family: CIDRs or "first-last", comma-separated.
+absl::StatusOr<std::vector<ipam::IpRange>> ParseRanges(const std::string& text);
+
+// Plans for `ranges` (not empty). InvalidArgument if something does not fit
+// together; the message names the option.
+absl::StatusOr<std::vector<FamilyPlan>> PlanAddresses(
+    const Options& options, const std::vector<ipam::IpRange>& ranges,
+    const std::vector<LinkAddress>& parent_addresses);
+
+// What does not depend on range or parent: names, MTU, syntax.
+absl::Status CheckOptions(const Options& options);
+
+// The fewest prefixes that make up a range, for routes. Of a prefix larger
+// than the window: that prefix.
+std::vector<ipam::IpPrefix> RangePrefixes(const ipam::IpRange& range);
+
+}  // namespace pinion::network
+
+#endif  // PINION_NETWORK_ADDRESSING_H_

@@ -1,0 +1,28 @@
+#include "network/factory.h"
+
+#include "base/status_macros.h"
+#include "network/addressing.h"
+#include "network/macvlan_network.h"
+#include "network/none_network.h"
+#include "network/parent.h"
+
+namespace pinion::network {
+
+absl::StatusOr<std::unique_ptr<PodNetwork>> NewPodNetwork(
+    const Options& options, metrics::Registry& registry) {
+  PINION_RETURN_IF_ERROR(CheckOptions(options));
+  if (options.mode == Options::Mode::kNone) {
+    return std::make_unique<NoneNetwork>();
+  }
+  return MacvlanNetwork::Create(options, registry);
+}
+
+absl::Status RemoveNodeDevices(const Options& options) {
+  PINION_ASSIGN_OR_RETURN(os::NetlinkSocket socket, os::NetlinkSocket::Open());
+  PINION_RETURN_IF_ERROR(RemoveOwnLink(socket, options.host_link_name));
+  if (options.parent != kAutoParent) return absl::OkStatus();
+  // A veth's other end goes with it.
+  return RemoveOwnLink(socket, AutoParentName(options.host_link_name));
+}
+
+}  // namespace pinion::network

@@ -1,0 +1,143 @@
+#include "network/host_link.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "base/status_macros.h"
+#include "network/mac.h"
+#include "network/parent.h"
+
+namespace pinion::network {
+namespace {
+
+using ipam::IpAddress;
+using ipam::IpPrefix;
+using os::NetlinkBatch;
+using os::NetlinkSocket;
+
+absl::Status Create(NetlinkSocket& socket, const std::string& name,
+                    const Link& parent, const MacAddress& mac) {
+  NetlinkBatch batch;
+  AppendMacvlan(batch,
+                {.name = name, .parent_index = parent.index, .mac = mac});
+  return socket.Transact(batch);
+}
+
+std::vector<RouteSpec> WantedRoutes(const std::vector<FamilyPlan>& plans,
+                                    int link_index) {
+  std::vector<RouteSpec> routes;
+  for (const FamilyPlan& plan : plans) {
+    for (const IpPrefix& prefix : RangePrefixes(plan.range)) {
+      RouteSpec route;
+      route.destination = prefix;
+      route.link_index = link_index;
+      route.source = plan.node;
+      routes.push_back(route);
+    }
+  }
+  return routes;
+}
+
+bool SameRoute(const RouteSpec& a, const RouteSpec& b) {
+  return a.destination == b.destination && a.source == b.source &&
+         a.via == b.via;
+}
+
+// Appends what turns the link's addresses into the wanted ones.
+absl::Status AppendAddressChanges(NetlinkSocket& socket, const Link& link,
+                                  const std::vector<FamilyPlan>& plans,
+                                  NetlinkBatch& batch) {
+  PINION_ASSIGN_OR_RETURN(const std::vector<LinkAddress> present,
+                          ListAddresses(socket, link.index));
+  std::vector<IpAddress> wanted;
+  for (const FamilyPlan& plan : plans) {
+    if (plan.node && plan.node_on_host_link) wanted.push_back(*plan.node);
+  }
+  for (const LinkAddress& address : present) {
+    const auto it = std::find(wanted.begin(), wanted.end(), address.address);
+    if (it != wanted.end() && address.prefix_length == address.address.bits()) {
+      wanted.erase(it);
+    } else if (address.global) {
+      AppendAddressDeletion(batch, link.index, link.name, address.address,
+                            address.prefix_length);
+    }
+  }
+  for (const IpAddress& address : wanted) {
+    AppendAddress(batch, link.index, link.name, address, address.bits());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AppendRouteChanges(NetlinkSocket& socket, const Link& link,
+                                const std::vector<FamilyPlan>& plans,
+                                NetlinkBatch& batch) {
+  PINION_ASSIGN_OR_RETURN(const std::vector<RouteSpec> present,
+                          ListOwnRoutes(socket, link.index));
+  const std::vector<RouteSpec> wanted = WantedRoutes(plans, link.index);
+  const auto contains = [](const std::vector<RouteSpec>& routes,
+                           const RouteSpec& route) {
+    return std::any_of(
+        routes.begin(), routes.end(),
+        [&route](const RouteSpec& other) { return SameRoute(route, other); });
+  };
+  for (const RouteSpec& route : present) {
+    if (!contains(wanted, route)) AppendRouteDeletion(batch, route, link.name);
+  }
+  for (const RouteSpec& route : wanted) {
+    if (!contains(present, route)) AppendRoute(batch, route, link.name);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+MacAddress HostLinkMac(const std::vector<FamilyPlan>& plans) {
+  for (const FamilyPlan& plan : plans) {
+    if (plan.node) return MacFor(*plan.node);
+  }
+  return {};
+}
+
+absl::StatusOr<Link> EnsureHostLink(NetlinkSocket& socket,
+                                    const Options& options, const Link& parent,
+                                    const std::vector<FamilyPlan>& plans) {
+  const std::string& name = options.host_link_name;
+  const MacAddress mac = HostLinkMac(plans);
+  absl::StatusOr<Link> link = FindLink(socket, name);
+  if (link.ok()) {
+    if (!IsOwn(*link)) {
+      return absl::AlreadyExistsError(
+          absl::StrCat("the device ", name,
+                       " exists and is not pinion's; choose another "
+                       "network.host_link_name"));
+    }
+    if (link->kind != "macvlan" || link->parent_index != parent.index ||
+        link->mac != mac) {
+      NetlinkBatch batch;
+      AppendLinkDeletion(batch, link->index, name);
+      PINION_RETURN_IF_ERROR(socket.Transact(batch));
+      link = absl::NotFoundError("");
+    }
+  }
+  if (link.status().code() == absl::StatusCode::kNotFound) {
+    PINION_RETURN_IF_ERROR(Create(socket, name, parent, mac));
+    Log(LogLevel::kInfo, "made the host link",
+        {{"device", name}, {"parent", parent.name}, {"mac", MacToString(mac)}});
+    link = FindLink(socket, name);
+  }
+  PINION_RETURN_IF_ERROR(link.status());
+
+  NetlinkBatch batch;
+  if (link->alias != kOwnAlias || !link->up) {
+    AppendArpIgnore(batch, link->index, name, 1);
+    AppendAlias(batch, link->index, name, kOwnAlias);
+    AppendLinkUp(batch, link->index, name);
+  }
+  PINION_RETURN_IF_ERROR(AppendAddressChanges(socket, *link, plans, batch));
+  PINION_RETURN_IF_ERROR(AppendRouteChanges(socket, *link, plans, batch));
+  PINION_RETURN_IF_ERROR(socket.Transact(batch));
+  return FindLink(socket, name);
+}
+
+}  // namespace pinion::network

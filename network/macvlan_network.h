@@ -1,0 +1,112 @@
+// network.mode = "macvlan": every pod has an interface of its own on the
+// node's parent device, in the same L2 network as the node's neighbours.
+//
+// Thread-safe. Attaches and detaches share a lock that only a change of range
+// or devices takes exclusively; GetReadiness takes none. Link changes are
+// followed on a thread of its own.
+//
+// What belongs to pods (addresses, devices) outlives this object.
+
+#ifndef PINION_NETWORK_MACVLAN_NETWORK_H_
+#define PINION_NETWORK_MACVLAN_NETWORK_H_
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "ipam/pool.h"
+#include "metrics/metrics.h"
+#include "network/addressing.h"
+#include "network/announcer.h"
+#include "network/network_metrics.h"
+#include "network/options.h"
+#include "network/pod_network.h"
+#include "network/rtnl.h"
+#include "os/netlink.h"
+#include "os/reactor.h"
+
+namespace pinion::network {
+
+class MacvlanNetwork : public PodNetwork {
+ public:
+  // See NewPodNetwork.
+  static absl::StatusOr<std::unique_ptr<MacvlanNetwork>> Create(
+      const Options& options, metrics::Registry& registry);
+  ~MacvlanNetwork() override;
+
+  absl::StatusOr<PodAddresses> Attach(const AttachRequest& request) override
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Detach(const std::string& pod_id) override
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  Readiness GetReadiness() const override;
+  absl::Status SetPodCidr(const std::string& pod_cidr) override
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Reconcile(const std::vector<KnownPod>& pods) override
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  // One family's plan and the pool that serves it.
+  struct AddressSpace {
+    FamilyPlan plan;
+    std::shared_ptr<ipam::Pool> pool;
+  };
+
+  MacvlanNetwork(const Options& options, os::NetlinkSocket host,
+                 metrics::Registry& registry);
+
+  // Parent, range, host link: does what can be done now and says what is
+  // missing.
+  void Refresh() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Readiness TryRefresh() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_)
+      ABSL_LOCKS_EXCLUDED(host_mutex_);
+  absl::Status OpenSpaces() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_, host_mutex_);
+  absl::Status ClaimKnown(const std::vector<KnownPod>& pods)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  void OnLinkEvents() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  absl::StatusOr<PodAddresses> AttachLocked(const AttachRequest& request,
+                                            ipam::Owner owner)
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<std::vector<ipam::IpLease>> ClaimAll(ipam::Owner owner)
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+
+  // The PodCIDR outlives a restart of the daemon: the kubelet tells it once.
+  absl::Status RememberPodCidr(const std::string& pod_cidr) const;
+  std::string RememberedPodCidr() const;
+
+  const Options options_;
+  NetworkMetrics metrics_;
+
+  // Taken after mutex_. Serialises what goes over host_: rtnetlink takes
+  // requests one by one anyway.
+  absl::Mutex host_mutex_;
+  os::NetlinkSocket host_ ABSL_GUARDED_BY(host_mutex_);
+
+  mutable absl::Mutex mutex_;
+  // The range's text, as configured or told; empty: not known yet.
+  std::string range_ ABSL_GUARDED_BY(mutex_);
+  std::vector<AddressSpace> spaces_ ABSL_GUARDED_BY(mutex_);
+  std::optional<Link> parent_ ABSL_GUARDED_BY(mutex_);
+  MacAddress node_mac_ ABSL_GUARDED_BY(mutex_){};
+  // Reconciled before the range was known: claimed when it is.
+  std::vector<KnownPod> unclaimed_ ABSL_GUARDED_BY(mutex_);
+
+  // Never null.
+  std::atomic<std::shared_ptr<const Readiness>> readiness_;
+
+  std::optional<os::NetlinkSocket> events_;
+  std::unique_ptr<Announcer> announcer_;
+  // Destroyed first: no callback runs afterwards.
+  std::unique_ptr<os::Reactor> reactor_;
+};
+
+}  // namespace pinion::network
+
+#endif  // PINION_NETWORK_MACVLAN_NETWORK_H_

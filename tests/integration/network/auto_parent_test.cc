@@ -1,0 +1,278 @@
+// Networks on the automatic parent.
+
+#include <dirent.h>
+#include <gmock/gmock.h>
+
+#include "tests/integration/network/network_bed.h"
+
+namespace pinion::network {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+class AutoParentTest : public NetworkTest {
+ protected:
+  AutoParentTest() { options_.range = "10.7.1.0/24"; }
+};
+
+TEST_F(AutoParentTest, HostAndPodsReachEachOther) {
+  ASSERT_TRUE(Start().ok());
+  EXPECT_TRUE(network_->GetReadiness().ready)
+      << network_->GetReadiness().message;
+  Pod one, two;
+  const auto first = network_->Attach(one.Request());
+  const auto second = network_->Attach(two.Request());
+  ASSERT_TRUE(first.ok()) << first.status();
+  ASSERT_TRUE(second.ok()) << second.status();
+  // .0 is the network's, .1 the node's.
+  EXPECT_EQ(first->ip, "10.7.1.2");
+  EXPECT_EQ(first->mac, "6e:70:0a:07:01:02");
+  EXPECT_EQ(first->interface_name, "eth0");
+  EXPECT_TRUE(Reaches(node_, one.host, "10.7.1.2"));
+  EXPECT_TRUE(Reaches(one.host, node_, "10.7.1.1"));
+  EXPECT_TRUE(Reaches(one.host, two.host, second->ip));
+  EXPECT_TRUE(Reaches(one.host, one.host, "127.0.0.1"));
+}
+
+TEST_F(AutoParentTest, ReachesServicesThroughTheNode) {
+  options_.service_cidr = "10.96.0.0/12";
+  ASSERT_TRUE(Start().ok());
+  Pod pod;
+  ASSERT_TRUE(network_->Attach(pod.Request()).ok());
+  EXPECT_THAT(pod.host.Shell("ip route get 10.97.1.1"),
+              HasSubstr("via 10.7.1.1 dev eth0"));
+  // As if kube-proxy answered there.
+  node_.Shell("ip link set lo up && ip address add 10.96.0.1/32 dev lo");
+  EXPECT_TRUE(Reaches(pod.host, node_, "10.96.0.1"));
+}
+
+TEST_F(AutoParentTest, DualStack) {
+  options_.range = "10.7.1.0/24,fd00:7::/64";
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(network_->GetReadiness().ready)
+      << network_->GetReadiness().message;
+  Pod one, two;
+  const auto first = network_->Attach(one.Request());
+  const auto second = network_->Attach(two.Request());
+  ASSERT_TRUE(first.ok()) << first.status();
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(first->additional_ips, std::vector<std::string>{"fd00:7::2"});
+  EXPECT_TRUE(Reaches(node_, one.host, "10.7.1.2"));
+  EXPECT_TRUE(Reaches(node_, one.host, "fd00:7::2"));
+  EXPECT_TRUE(Reaches(one.host, node_, "fd00:7::1"));
+  EXPECT_TRUE(Reaches(one.host, two.host, "fd00:7::3"));
+}
+
+TEST_F(AutoParentTest, Ipv6Only) {
+  options_.range = "fd00:7::/64";
+  ASSERT_TRUE(Start().ok());
+  Pod pod;
+  const auto addresses = network_->Attach(pod.Request());
+  ASSERT_TRUE(addresses.ok()) << addresses.status();
+  EXPECT_EQ(addresses->ip, "fd00:7::2");
+  EXPECT_TRUE(Reaches(node_, pod.host, "fd00:7::2"));
+  EXPECT_TRUE(Reaches(pod.host, node_, "fd00:7::1"));
+}
+
+TEST_F(AutoParentTest, AttachAndDetachAreIdempotent) {
+  ASSERT_TRUE(Start().ok());
+  Pod pod;
+  const auto first = network_->Attach(pod.Request());
+  const auto again = network_->Attach(pod.Request());
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->ip, first->ip);
+  EXPECT_EQ(Addresses("10.7.1.0/24", "in_use"), 1);
+  EXPECT_TRUE(Reaches(node_, pod.host, first->ip));
+  EXPECT_TRUE(network_->Detach(pod.id).ok());
+  EXPECT_TRUE(network_->Detach(pod.id).ok());
+  EXPECT_TRUE(network_->Detach(NewId()).ok());
+  EXPECT_EQ(Addresses("10.7.1.0/24", "in_use"), 0);
+  EXPECT_EQ(Addresses("10.7.1.0/24", "cooling"), 1);
+}
+
+TEST_F(AutoParentTest, AFailedAttachLeavesNothing) {
+  ASSERT_TRUE(Start().ok());
+  Pod pod;
+  pod.host.Shell("ip link add eth0 type veth peer name other");
+  const auto status = network_->Attach(pod.Request()).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kAlreadyExists) << status;
+  EXPECT_EQ(Addresses("10.7.1.0/24", "in_use"), 0);
+  EXPECT_EQ(Addresses("10.7.1.0/24", "cooling"), 0);
+  pod.host.Shell("ip link delete eth0");
+  EXPECT_TRUE(network_->Attach(pod.Request()).ok());
+}
+
+TEST_F(AutoParentTest, AFailedConfigurationDeletesTheLink) {
+  // Less than IPv6 needs (RFC 8200, 5): the address is refused.
+  options_.range = "10.7.1.0/24,fd00:7::/64";
+  options_.mtu = 1000;
+  ASSERT_TRUE(Start().ok());
+  Pod pod;
+  const auto status = network_->Attach(pod.Request()).status();
+  EXPECT_FALSE(status.ok());
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("add address fd00:7::2/64 to eth0: "));
+  EXPECT_THAT(pod.host.Shell("ip link"), Not(HasSubstr("eth0")));
+  EXPECT_EQ(Addresses("10.7.1.0/24", "in_use"), 0);
+  EXPECT_EQ(Addresses("fd00:7::/64", "in_use"), 0);
+}
+
+TEST_F(AutoParentTest, AFullRangeRefusesWithTheReason) {
+  options_.range = "10.7.1.0/30";
+  ASSERT_TRUE(Start().ok());
+  Pod one, two;
+  ASSERT_TRUE(network_->Attach(one.Request()).ok());
+  const auto status = network_->Attach(two.Request()).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("1 of 1 in use"));
+  EXPECT_THAT(two.host.Shell("ip link"), Not(HasSubstr("eth0")));
+}
+
+TEST_F(AutoParentTest, SetsTheMtu) {
+  options_.mtu = 1400;
+  ASSERT_TRUE(Start().ok());
+  Pod pod;
+  ASSERT_TRUE(network_->Attach(pod.Request()).ok());
+  EXPECT_THAT(pod.host.Shell("ip link show eth0"), HasSubstr("mtu 1400"));
+}
+
+TEST_F(AutoParentTest, PodsLiveThroughARestartOfTheDaemon) {
+  ASSERT_TRUE(Start().ok());
+  Pod kept, gone;
+  const auto addresses = network_->Attach(kept.Request());
+  ASSERT_TRUE(addresses.ok());
+  ASSERT_TRUE(network_->Attach(gone.Request()).ok());
+  const std::string before = node_.Shell("ip -o link");
+  network_.reset();
+  EXPECT_TRUE(Reaches(node_, kept.host, addresses->ip));
+
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(network_->Reconcile({{kept.id, {addresses->ip}}}).ok());
+  EXPECT_EQ(node_.Shell("ip -o link"), before);
+  EXPECT_EQ(Addresses("10.7.1.0/24", "in_use"), 1);
+  EXPECT_EQ(Addresses("10.7.1.0/24", "cooling"), 1);
+  EXPECT_TRUE(Reaches(node_, kept.host, addresses->ip));
+  EXPECT_TRUE(Reaches(kept.host, node_, "10.7.1.1"));
+}
+
+TEST_F(AutoParentTest, RecordsBringBackAddressesOfALostPool) {
+  ASSERT_TRUE(Start().ok());
+  Pod pod, other;
+  const auto addresses = network_->Attach(pod.Request());
+  ASSERT_TRUE(addresses.ok());
+  network_.reset();
+  std::filesystem::remove_all(options_.ipam_dir);
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(network_->Reconcile({{pod.id, {addresses->ip}}}).ok());
+  EXPECT_EQ(Addresses("10.7.1.0/24", "in_use"), 1);
+  const auto next = network_->Attach(other.Request());
+  ASSERT_TRUE(next.ok());
+  EXPECT_NE(next->ip, addresses->ip);
+  EXPECT_EQ(network_->Reconcile({{NewId(), {next->ip}}, {other.id, {next->ip}}})
+                .code(),
+            absl::StatusCode::kAlreadyExists);
+}
+
+TEST_F(AutoParentTest, DaemonsSideBySide) {
+  ASSERT_TRUE(Start().ok());
+  const std::unique_ptr<PodNetwork> first = std::move(network_);
+  options_.host_link_name = "pn-second";
+  options_.range = "10.7.2.0/24";
+  options_.ipam_dir = dir_ + "/second";
+  ASSERT_TRUE(Start().ok());
+  Pod one, two;
+  ASSERT_TRUE(first->Attach(one.Request()).ok());
+  ASSERT_TRUE(network_->Attach(two.Request()).ok());
+  EXPECT_TRUE(Reaches(node_, one.host, "10.7.1.2"));
+  EXPECT_TRUE(Reaches(node_, two.host, "10.7.2.2"));
+}
+
+TEST_F(AutoParentTest, RemovesWhatItMadeAndNothingElse) {
+  node_.Shell("ip link add pn-foreign type veth peer name pn-foreign2");
+  const std::string before = node_.Shell("ip -o link; ip route");
+  ASSERT_TRUE(Start().ok());
+  Pod pod;
+  ASSERT_TRUE(network_->Attach(pod.Request()).ok());
+  network_.reset();
+  absl::Status removed;
+  node_.Run([&] { removed = RemoveNodeDevices(options_); });
+  EXPECT_TRUE(removed.ok()) << removed;
+  node_.Run([&] { removed = RemoveNodeDevices(options_); });
+  EXPECT_TRUE(removed.ok()) << removed;
+  EXPECT_EQ(node_.Shell("ip -o link; ip route"), before);
+  options_.host_link_name = "pn-foreign";
+  node_.Run([&] { removed = RemoveNodeDevices(options_); });
+  EXPECT_EQ(removed.code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(AutoParentTest, LeavesAForeignDeviceOfItsNameAlone) {
+  node_.Shell(
+      "ip link add pinion-host type veth peer name x && ip link set "
+      "pinion-host up");
+  ASSERT_TRUE(Start().ok());
+  const Readiness readiness = network_->GetReadiness();
+  EXPECT_FALSE(readiness.ready);
+  EXPECT_EQ(readiness.reason, "HostLinkFailed");
+  EXPECT_THAT(readiness.message, HasSubstr("network.host_link_name"));
+  Pod pod;
+  EXPECT_EQ(network_->Attach(pod.Request()).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(AutoParentTest, MakesItsDevicesAnewWhenTheyAreDeleted) {
+  ASSERT_TRUE(Start().ok());
+  node_.Shell("ip link delete pinion-host-p");
+  Pod pod;
+  ASSERT_TRUE(Eventually([&] {
+    return network_->GetReadiness().ready &&
+           network_->Attach(pod.Request()).ok();
+  }));
+  EXPECT_TRUE(Reaches(node_, pod.host, "10.7.1.2"));
+}
+
+int OpenFds() {
+  int count = 0;
+  DIR* const dir = opendir("/proc/self/fd");
+  while (readdir(dir) != nullptr) ++count;
+  closedir(dir);
+  return count;
+}
+
+TEST_F(AutoParentTest, ManyPodsComeAndGoWithoutATrace) {
+  // Fewer addresses than pods: each is used several times.
+  options_.cool_down = std::chrono::milliseconds(0);
+  ASSERT_TRUE(Start().ok());
+  const int fds = OpenFds();
+  const std::string links = node_.Shell("ip -o link; ip route; ip neigh");
+  for (int i = 0; i < 500; ++i) {
+    Pod pod;
+    const auto addresses = network_->Attach(pod.Request());
+    ASSERT_TRUE(addresses.ok()) << i << ": " << addresses.status();
+    ASSERT_TRUE(network_->Detach(pod.id).ok());
+  }
+  EXPECT_EQ(OpenFds(), fds);
+  EXPECT_EQ(node_.Shell("ip -o link; ip route; ip neigh"), links);
+  EXPECT_EQ(Addresses("10.7.1.0/24", "in_use"), 0);
+  EXPECT_EQ(Addresses("10.7.1.0/24", "capacity"), 253);
+}
+
+TEST(NoneNetworkTest, PodsHaveLoopback) {
+  const auto registry = metrics::Registry::Create();
+  Options options;
+  options.mode = Options::Mode::kNone;
+  const auto network = NewPodNetwork(options, *registry);
+  ASSERT_TRUE(network.ok());
+  EXPECT_TRUE((*network)->GetReadiness().ready);
+  Pod pod;
+  const auto addresses = (*network)->Attach(pod.Request());
+  ASSERT_TRUE(addresses.ok()) << addresses.status();
+  EXPECT_EQ(addresses->ip, "");
+  EXPECT_TRUE(Reaches(pod.host, pod.host, "127.0.0.1"));
+  EXPECT_TRUE((*network)->Detach(pod.id).ok());
+  EXPECT_TRUE((*network)->SetPodCidr("10.0.0.0/24").ok());
+  EXPECT_FALSE((*network)->SetPodCidr("10.0.0.0/33").ok());
+}
+
+}  // namespace
+}  // namespace pinion::network

@@ -1,0 +1,160 @@
+#include "tests/support/test_host.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <array>
+
+namespace pinion::testing_support {
+namespace {
+
+[[noreturn]] void Die(const std::string& what) {
+  fprintf(stderr, "test host: %s: %s\n", what.c_str(), strerror(errno));
+  abort();
+}
+
+struct Endpoint {
+  sockaddr_storage address{};
+  socklen_t length = 0;
+};
+
+Endpoint MakeEndpoint(const std::string& address, uint16_t port) {
+  Endpoint endpoint;
+  auto* v4 = reinterpret_cast<sockaddr_in*>(&endpoint.address);
+  auto* v6 = reinterpret_cast<sockaddr_in6*>(&endpoint.address);
+  if (inet_pton(AF_INET, address.c_str(), &v4->sin_addr) == 1) {
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(port);
+    endpoint.length = sizeof(*v4);
+  } else if (inet_pton(AF_INET6, address.c_str(), &v6->sin6_addr) == 1) {
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(port);
+    endpoint.length = sizeof(*v6);
+  } else {
+    Die("no address: " + address);
+  }
+  return endpoint;
+}
+
+os::UniqueFd TcpSocket(const Endpoint& endpoint) {
+  os::UniqueFd fd(
+      socket(endpoint.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) Die("socket");
+  const timeval limit{.tv_sec = 2, .tv_usec = 0};
+  setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+  setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+  const int one = 1;
+  setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+  return fd;
+}
+
+}  // namespace
+
+TestHost::TestHost() : thread_([this] { Loop(); }) {
+  Run([this] {
+    if (unshare(CLONE_NEWNET) != 0) Die("unshare CLONE_NEWNET");
+    netns_.Reset(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+    if (!netns_.valid()) Die("open /proc/thread-self/ns/net");
+    route_.Reset(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+    if (!route_.valid()) Die("socket AF_NETLINK");
+  });
+}
+
+TestHost::~TestHost() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void TestHost::Loop() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [this] { return stopping_ || work_ != nullptr; });
+    if (stopping_) return;
+    (*work_)();
+    work_ = nullptr;
+    changed_.notify_all();
+  }
+}
+
+void TestHost::Run(const std::function<void()>& work) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return work_ == nullptr; });
+  work_ = &work;
+  changed_.notify_all();
+  changed_.wait(lock, [this, &work] { return work_ != &work; });
+}
+
+std::string TestHost::Shell(const std::string& command) {
+  std::string output;
+  Run([&] {
+    FILE* const pipe = popen(command.c_str(), "re");
+    if (pipe == nullptr) Die("popen " + command);
+    std::array<char, 4096> buffer;
+    size_t got;
+    while ((got = fread(buffer.data(), 1, buffer.size(), pipe)) != 0) {
+      output.append(buffer.data(), got);
+    }
+    const int status = pclose(pipe);
+    if (status != 0) {
+      fprintf(stderr, "test host: %s: status %d\n", command.c_str(), status);
+      abort();
+    }
+  });
+  return output;
+}
+
+void Connect(TestHost& a, TestHost& b, const std::string& name) {
+  const std::string there = "/proc/" + std::to_string(getpid()) + "/fd/" +
+                            std::to_string(b.netns_fd());
+  a.Shell("ip link add " + name + " type veth peer name " + name + " netns " +
+          there);
+  a.Shell("ip link set " + name + " up");
+  b.Shell("ip link set " + name + " up");
+}
+
+bool Reaches(TestHost& from, TestHost& to, const std::string& address) {
+  os::UniqueFd listener;
+  uint16_t port = 0;
+  to.Run([&] {
+    Endpoint any = MakeEndpoint(
+        address.find(':') == std::string::npos ? "0.0.0.0" : "::", 0);
+    listener = TcpSocket(any);
+    if (bind(listener.get(), reinterpret_cast<sockaddr*>(&any.address),
+             any.length) != 0 ||
+        listen(listener.get(), 1) != 0 ||
+        getsockname(listener.get(), reinterpret_cast<sockaddr*>(&any.address),
+                    &any.length) != 0) {
+      Die("listen");
+    }
+    // The port is at the same place in both families' addresses.
+    port = ntohs(reinterpret_cast<sockaddr_in*>(&any.address)->sin_port);
+  });
+  bool reached = false;
+  from.Run([&] {
+    const Endpoint endpoint = MakeEndpoint(address, port);
+    const os::UniqueFd client = TcpSocket(endpoint);
+    if (connect(client.get(),
+                reinterpret_cast<const sockaddr*>(&endpoint.address),
+                endpoint.length) != 0) {
+      return;
+    }
+    const os::UniqueFd served(accept(listener.get(), nullptr, nullptr));
+    char byte = 'p';
+    reached = served.valid() && write(served.get(), &byte, 1) == 1 &&
+              read(client.get(), &byte, 1) == 1;
+  });
+  return reached;
+}
+
+}  // namespace pinion::testing_support

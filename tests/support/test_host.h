@@ -1,0 +1,60 @@
+// A "host" of a network test: a network namespace of its own, with loopback
+// up, that goes with the object. Nothing of the machine's own network is
+// touched. Needs root.
+//
+// Thread-safe: what Run is given runs on the namespace's one thread.
+
+#ifndef PINION_TESTS_SUPPORT_TEST_HOST_H_
+#define PINION_TESTS_SUPPORT_TEST_HOST_H_
+
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "os/unique_fd.h"
+
+namespace pinion::testing_support {
+
+class TestHost {
+ public:
+  // Ends the program if the namespace cannot be made.
+  TestHost();
+  ~TestHost();
+  TestHost(const TestHost&) = delete;
+  TestHost& operator=(const TestHost&) = delete;
+
+  int netns_fd() const { return netns_.get(); }
+  // A NETLINK_ROUTE socket of this namespace.
+  int route_socket() const { return route_.get(); }
+
+  // Runs `work` in the namespace and waits for it.
+  void Run(const std::function<void()>& work);
+  // A shell command in the namespace; its output. Ends the program if it
+  // fails: a test bed that is not as written proves nothing.
+  std::string Shell(const std::string& command);
+
+ private:
+  void Loop();
+
+  os::UniqueFd netns_;
+  os::UniqueFd route_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  const std::function<void()>* work_ = nullptr;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+// Joins two hosts by a cable: a veth pair, both ends named `name`, up.
+void Connect(TestHost& a, TestHost& b, const std::string& name);
+
+// Whether `from` gets a TCP connection to `address` and one byte over it;
+// `to` is the host that listens there. Waits for two seconds at most.
+bool Reaches(TestHost& from, TestHost& to, const std::string& address);
+
+}  // namespace pinion::testing_support
+
+#endif  // PINION_TESTS_SUPPORT_TEST_HOST_H_
