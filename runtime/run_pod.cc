@@ -69,6 +69,8 @@ monitor::SandboxRequest SandboxRequestFor(const state::PodSpec& spec) {
   request.new_network = HasOwnNetwork(spec);
   request.new_uts = request.new_network;
   request.new_ipc = spec.namespaces().ipc() != state::NAMESPACE_NODE;
+  // The containers' common /dev/shm, of the size other runtimes give it.
+  if (request.new_ipc) request.shm_bytes = uint64_t{64} << 20;
   request.shared_pid = spec.namespaces().pid() == state::NAMESPACE_POD;
   if (request.new_uts) request.hostname = spec.hostname();
   request.sysctls.insert(spec.sysctls().begin(), spec.sysctls().end());
