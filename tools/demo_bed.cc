@@ -141,6 +141,20 @@ absl::Status AwaitReady(int notify, pid_t daemon) {
   return absl::DeadlineExceededError("piniond is not ready after 20 s");
 }
 
+// A cgroup's files are not its children: only directories are removed.
+void RemoveCgroups(const std::string& directory) {
+  const auto names = os::ListDirAt(AT_FDCWD, directory);
+  if (!names.ok()) return;
+  for (const std::string& name : *names) {
+    const std::string path = absl::StrCat(directory, "/", name);
+    struct stat st = {};
+    if (stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
+      RemoveCgroups(path);
+    }
+  }
+  rmdir(directory.c_str());
+}
+
 std::vector<pid_t> Children() {
   std::vector<pid_t> pids;
   for (const std::string& word : std::vector<std::string>(absl::StrSplit(
@@ -291,7 +305,7 @@ DemoBed::~DemoBed() {
                    absl::StrCat(scratch_, "/registry.log"));
   }
   KillStrays();
-  if (!cgroup_directory_.empty()) rmdir(cgroup_directory_.c_str());
+  if (!cgroup_directory_.empty()) RemoveCgroups(cgroup_directory_);
   if (!keep_ && !scratch_.empty()) {
     (void)os::RemoveTreeAt(AT_FDCWD, scratch_);
   }
