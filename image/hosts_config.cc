@@ -1,7 +1,17 @@
 #include "image/hosts_config.h"
 
-#define TOML_EXCEPTIONS 0
 #include <fcntl.h>
+
+// toml++ 3.3.0 meets some malformed input ("[[[") with an assertion, or, with
+// NDEBUG, with undefined behaviour. Here it is an error like any other.
+namespace pinion::image {
+struct TomlAssertion {};
+void FailTomlAssertion();
+
+}  // namespace pinion::image
+#undef NDEBUG
+#define TOML_ASSERT(condition) \
+  ((condition) ? static_cast<void>(0) : ::pinion::image::FailTomlAssertion())
 #include <toml++/toml.h>
 
 #include <algorithm>
@@ -14,6 +24,9 @@
 #include "os/file.h"
 
 namespace pinion::image {
+
+void FailTomlAssertion() { throw TomlAssertion(); }
+
 namespace {
 
 constexpr size_t kMaxPem = size_t{1} << 20;
@@ -203,13 +216,16 @@ absl::StatusOr<Endpoint> Origin(const std::string& domain, bool plain_http) {
 absl::StatusOr<std::vector<Endpoint>> ParseHostsConfig(
     std::string_view text, const std::string& file,
     const std::string& directory, const std::string& domain, bool plain_http) {
-  const toml::parse_result parsed = toml::parse(text);
-  if (!parsed) {
+  toml::table root;
+  try {
+    root = toml::parse(text);
+  } catch (const toml::parse_error& error) {
     return absl::InvalidArgumentError(
-        absl::StrCat(file, ":", parsed.error().source().begin.line, ": ",
-                     std::string(parsed.error().description())));
+        absl::StrCat(file, ":", error.source().begin.line, ": ",
+                     std::string(error.description())));
+  } catch (const TomlAssertion&) {
+    return absl::InvalidArgumentError(absl::StrCat(file, ": malformed TOML"));
   }
-  const toml::table& root = parsed.table();
   const HostReader reader(file, directory);
   Endpoint server;
   PINION_ASSIGN_OR_RETURN(server, Origin(domain, plain_http));
