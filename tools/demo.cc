@@ -141,13 +141,6 @@ cri::ContainerConfig Demo::ContainerConfig(const std::string& name) const {
   config.mutable_metadata()->set_name(name);
   config.mutable_image()->set_image(image_);
   config.set_log_path(absl::StrCat(name, ".log"));
-  if (own_image_) {
-    config.add_command("sh");
-    config.add_args("-c");
-    config.add_args(
-        "echo \"hello from $(hostname), I am PID $$\"; exec nginx -g 'daemon "
-        "off;'");
-  }
   auto* security = config.mutable_linux()->mutable_security_context();
   security->mutable_namespace_options()->set_pid(cri::CONTAINER);
   security->mutable_seccomp()->set_profile_type(
@@ -317,8 +310,10 @@ Text Demo::ReadLog() {
   const std::string path = absl::StrCat(bed_.log_directory(), "/server.log");
   for (int attempt = 0; attempt < 100; ++attempt) {
     const auto text = os::ReadFileAt(AT_FDCWD, path);
-    if (text.ok() && absl::StrContains(*text, " stdout F hello from web")) {
-      return text->substr(0, text->find('\n'));
+    const size_t at = text.ok() ? text->find(" stderr F nginx: 200") : 0;
+    if (text.ok() && at != std::string::npos) {
+      const size_t start = text->rfind('\n', at) + 1;
+      return text->substr(start, text->find('\n', at) - start);
     }
     poll(nullptr, 0, 20);
   }
