@@ -223,12 +223,12 @@ TEST_F(FieldsTest, ContainersOfAPodShareIpcAndShm) {
   const std::string two = bed_.RunContainer(
       pod, config, bed_.ContainerConfig("two", {"sleep", "1000"}));
   bed_.Exec(one, {"sh", "-c", "echo shared > /dev/shm/note"});
-  EXPECT_EQ(bed_.Exec(two, {"cat", "/dev/shm/note"}).stdout_(), "shared\n");
+  EXPECT_EQ(bed_.Exec(two, {"cat", "/dev/shm/note"}).stdout(), "shared\n");
   for (const char* space : {"ipc", "net", "uts"}) {
     const std::vector<std::string> command = {
         "readlink", std::string("/proc/self/ns/") + space};
-    EXPECT_EQ(bed_.Exec(one, command).stdout_(),
-              bed_.Exec(two, command).stdout_());
+    EXPECT_EQ(bed_.Exec(one, command).stdout(),
+              bed_.Exec(two, command).stdout());
   }
 }
 

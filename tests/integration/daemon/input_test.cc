@@ -223,7 +223,7 @@ TEST_F(InputTest, ACidrWithoutRoomOrInUse) {
 TEST_F(InputTest, TheDaemonIsUnharmed) {
   const std::string id = bed_->RunContainer(
       *pod_, *config_, bed_->ContainerConfig("fine", {"sleep", "1000"}));
-  EXPECT_EQ(bed_->Exec(id, {"echo", "fine"}).stdout_(), "fine\n");
+  EXPECT_EQ(bed_->Exec(id, {"echo", "fine"}).stdout(), "fine\n");
   cri::ExecSyncRequest exec;
   exec.set_container_id(id);
   cri::ExecSyncResponse response;

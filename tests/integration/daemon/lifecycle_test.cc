@@ -45,8 +45,8 @@ TEST(LifecycleTest, APodRunsAndGoes) {
 
   const auto exec = bed.Exec(
       id, {"sh", "-c", "cat /etc/hostname; cat /proc/1/comm >&2; exit 7"});
-  EXPECT_EQ(exec.stdout_(), "web\n");
-  EXPECT_EQ(exec.stderr_(), "sleep\n");
+  EXPECT_EQ(exec.stdout(), "web\n");
+  EXPECT_EQ(exec.stderr(), "sleep\n");
   EXPECT_EQ(exec.exit_code(), 7);
 
   cri::StopContainerRequest stop;
@@ -217,7 +217,7 @@ TEST(LifecycleTest, ExecTimesOutWithItsWholeTree) {
   EXPECT_EQ(bed.client().Call(request, &response).code(),
             absl::StatusCode::kDeadlineExceeded);
   const auto left = bed.Exec(id, {"sh", "-c", "ps | grep -c '[s]leep 4321'"});
-  EXPECT_EQ(left.stdout_(), "0\n");
+  EXPECT_EQ(left.stdout(), "0\n");
 }
 
 TEST(LifecycleTest, AGrandchildThatKeepsStdoutDoesNotHoldAnExec) {
@@ -227,7 +227,7 @@ TEST(LifecycleTest, AGrandchildThatKeepsStdoutDoesNotHoldAnExec) {
   const std::string id = bed.RunContainer(
       pod, config, bed.ContainerConfig("app", {"sleep", "1000"}));
   const auto result = bed.Exec(id, {"sh", "-c", "sleep 30 & echo done"});
-  EXPECT_EQ(result.stdout_(), "done\n");
+  EXPECT_EQ(result.stdout(), "done\n");
   EXPECT_EQ(result.exit_code(), 0);
 }
 
@@ -238,7 +238,7 @@ TEST(LifecycleTest, ExecOutputIsBounded) {
   const std::string id = bed.RunContainer(
       pod, config, bed.ContainerConfig("app", {"sleep", "1000"}));
   const auto result = bed.Exec(id, {"dd", "if=/dev/zero", "bs=1M", "count=20"});
-  EXPECT_EQ(result.stdout_().size(), size_t{16} << 20);
+  EXPECT_EQ(result.stdout().size(), size_t{16} << 20);
   EXPECT_EQ(result.exit_code(), 0) << "the writer is not blocked";
 }
 

@@ -91,7 +91,7 @@ TEST(RestartTest, TwentyLogWritersSurviveASigkill) {
       EXPECT_EQ(*os::ProcessStartTicks(InitPid(bed, ids.container)),
                 started[ids.container])
           << "the same process";
-      EXPECT_EQ(bed.Exec(ids.container, {"echo", "hi"}).stdout_(), "hi\n");
+      EXPECT_EQ(bed.Exec(ids.container, {"echo", "hi"}).stdout(), "hi\n");
     }
     const auto lines = bed.LogLines(ids.name, "app");
     ASSERT_EQ(lines.size(), static_cast<size_t>(kLines));
@@ -233,7 +233,7 @@ TEST(RestartTest, RandomKillsUnderLoad) {
     ASSERT_EQ(bed.Status(survivor_app).state(), cri::CONTAINER_RUNNING)
         << "round " << round;
   }
-  EXPECT_EQ(bed.Exec(survivor_app, {"echo", "alive"}).stdout_(), "alive\n");
+  EXPECT_EQ(bed.Exec(survivor_app, {"echo", "alive"}).stdout(), "alive\n");
 }
 
 TEST(RestartTest, ASecondDaemonOnTheSameStateIsRefused) {

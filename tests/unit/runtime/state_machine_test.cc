@@ -50,7 +50,9 @@ TEST(StateMachineTest, PodsFollowTheTableAndNothingElse) {
       const auto next = Next(from, event);
       ASSERT_EQ(next.has_value(), legal != kPodTable.end())
           << state::PodState_Name(from) << " event " << static_cast<int>(event);
-      if (next) EXPECT_EQ(*next, legal->second);
+      if (next) {
+        EXPECT_EQ(*next, legal->second);
+      }
     }
   }
 }
@@ -66,7 +68,9 @@ TEST(StateMachineTest, ContainersFollowTheTableAndNothingElse) {
       ASSERT_EQ(next.has_value(), legal != kContainerTable.end())
           << state::ContainerState_Name(from) << " event "
           << static_cast<int>(event);
-      if (next) EXPECT_EQ(*next, legal->second);
+      if (next) {
+        EXPECT_EQ(*next, legal->second);
+      }
     }
   }
 }
