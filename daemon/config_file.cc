@@ -2,14 +2,12 @@
 
 #include <fcntl.h>
 
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
-
 #include <optional>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "base/toml.h"
 #include "os/file.h"
 
 namespace pinion::daemon {
@@ -88,13 +86,17 @@ absl::Status ApplyTable(const toml::table& table, const std::string& prefix,
 
 absl::Status ApplyToml(const std::string& text, const std::string& file,
                        Config* config) {
-  const toml::parse_result result = toml::parse(text, file);
-  if (!result) {
-    return At(file, result.error().source(),
-              absl::StrCat("no valid TOML: ",
-                           std::string(result.error().description())));
+  toml::table table;
+  try {
+    table = toml::parse(text, file);
+  } catch (const toml::parse_error& error) {
+    return At(
+        file, error.source(),
+        absl::StrCat("no valid TOML: ", std::string(error.description())));
+  } catch (const TomlAssertion&) {
+    return absl::InvalidArgumentError(absl::StrCat(file, ": no valid TOML"));
   }
-  return ApplyTable(result.table(), "", file, config);
+  return ApplyTable(table, "", file, config);
 }
 
 absl::Status ReadConfigFiles(const std::string& path, bool optional,

@@ -2,31 +2,17 @@
 
 #include <fcntl.h>
 
-// toml++ 3.3.0 meets some malformed input ("[[[") with an assertion, or, with
-// NDEBUG, with undefined behaviour. Here it is an error like any other.
-namespace pinion::image {
-struct TomlAssertion {};
-void FailTomlAssertion();
-
-}  // namespace pinion::image
-#undef NDEBUG
-#define TOML_ASSERT(condition) \
-  ((condition) ? static_cast<void>(0) : ::pinion::image::FailTomlAssertion())
-#include <toml++/toml.h>
-
 #include <algorithm>
 #include <set>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "base/toml.h"
 #include "image/reference.h"
 #include "os/file.h"
 
 namespace pinion::image {
-
-void FailTomlAssertion() { throw TomlAssertion(); }
-
 namespace {
 
 constexpr size_t kMaxPem = size_t{1} << 20;
