@@ -44,8 +44,10 @@ ScratchCgroup::~ScratchCgroup() {
   const auto events = os::OpenAt(AT_FDCWD, full() + "/cgroup.events", O_RDONLY);
   // At most 5 s, in steps that end as soon as something changes.
   for (int i = 0; i < 50 && events.ok(); ++i) {
-    if (Read(path_ + "/cgroup.events").find("populated 0") !=
-        std::string::npos) {
+    // Reading it through this descriptor is what makes poll wait for news.
+    char text[128] = {};
+    if (pread(events->get(), text, sizeof(text) - 1, 0) <= 0 ||
+        std::string(text).find("populated 0") != std::string::npos) {
       break;
     }
     pollfd wait = {events->get(), POLLPRI, 0};
