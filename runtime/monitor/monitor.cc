@@ -19,6 +19,9 @@ constexpr size_t kReplyCapacity = 1024;
 // A killed process that is not gone by then sits in the kernel (a dead disk);
 // it stays in the pod's cgroup, where the daemon sees it.
 constexpr int64_t kShutdownNanos = 5'000'000'000;
+constexpr int kShutdownCheckMs = 100;
+// After so long without an event memory is given back, once.
+constexpr int kQuietMs = 1000;
 
 }  // namespace
 
@@ -33,13 +36,11 @@ int Monitor::Create(int listening_socket, int signal_fd) {
 
 void Monitor::Run() {
   while (!ShutdownIsDone()) {
-    int timeout_ms = -1;
-    if (shutdown_deadline_ns_ != 0) timeout_ms = 100;
-    if (trim_due_) timeout_ms = 0;
-    if (loop_.Turn(timeout_ms) == 0 && trim_due_) {
-      DropCleanPages();
-      trim_due_ = false;
-    }
+    int timeout_ms = trim_due_ ? kQuietMs : -1;
+    if (shutdown_deadline_ns_ != 0) timeout_ms = kShutdownCheckMs;
+    const bool quiet = loop_.Turn(timeout_ms) == 0;
+    if (quiet && trim_due_) DropCleanPages();
+    trim_due_ = !quiet;
     supervisor_.SendEvents();
     supervisor_.Sweep();
   }
@@ -59,7 +60,6 @@ void Monitor::SignalReady(void* self, uint32_t) {
   while (read(monitor->signal_.fd, &info, sizeof(info)) > 0) {
   }
   monitor->supervisor_.Reap();
-  monitor->trim_due_ = true;
 }
 
 void Monitor::OnMessage(const MessageReader& message, ReceivedFds* fds) {
@@ -108,7 +108,6 @@ void Monitor::OnHello(const MessageReader& message) {
 }
 
 void Monitor::OnSetUpSandbox(const MessageReader& message) {
-  trim_due_ = true;
   SandboxMessage request;
   Get(message, &request);
   int route_socket = -1;
@@ -131,7 +130,6 @@ void Monitor::OnSetUpSandbox(const MessageReader& message) {
 
 void Monitor::OnStart(const MessageReader& message, ReceivedFds* fds,
                       bool exec) {
-  trim_due_ = true;
   StartMessage request;
   if (Get(message, fds, &request) && shutdown_deadline_ns_ == 0) {
     supervisor_.Start(request, exec, message.sequence());

@@ -49,7 +49,7 @@ class Monitor : private DaemonLink::Handler {
   Watch signal_;
   // Monotonic; 0: not asked to shut down.
   int64_t shutdown_deadline_ns_ = 0;
-  // Something happened since memory was last given back.
+  // Something happened since clean pages were last dropped.
   bool trim_due_ = true;
 };
 

@@ -75,15 +75,14 @@ TEST_F(LifecycleTest, StartThatFailsSaysWhyAndIsNoExit) {
   ASSERT_TRUE(records.ok() && records->size() == 1) << records.status();
   EXPECT_EQ(records->front().error, "exec /nope: ENOENT");
   EXPECT_EQ(records->front().exit_code, 128);
-  Events later;
   std::vector<ContainerReport> containers;
-  client_ = Reconnect(later, &containers);
+  client_ = Reconnect(later_, &containers);
   ASSERT_EQ(containers.size(), 1u);
   EXPECT_TRUE(containers[0].ended);
   EXPECT_EQ(containers[0].exit.error, "exec /nope: ENOENT");
   EXPECT_TRUE(client_->Forget("c1", Soon()).ok());
   EXPECT_EQ(ReadExitRecords(pod_dir_fd_.get())->size(), 0u);
-  EXPECT_EQ(events_.CountExits("c1") + later.CountExits("c1"), 0u);
+  EXPECT_EQ(events_.CountExits("c1") + later_.CountExits("c1"), 0u);
 }
 
 TEST_F(LifecycleTest, BadLogPathsAreRefusedAndLeaveNoProcess) {
@@ -206,7 +205,7 @@ TEST_F(LifecycleTest, SysctlOfTheNodeIsRefused) {
     options.pod_dir_fd = pod_dir_fd_.get();
     options.image_fd = image_.get();
     auto client =
-        MonitorClient::Spawn(options, *reactor_, events.MakeCallbacks());
+        MonitorClient::Spawn(options, reactor(), events.MakeCallbacks());
     ASSERT_TRUE(client.ok()) << client.status();
     EXPECT_FALSE((*client)->SetUpSandbox(request, Soon()).ok());
     EXPECT_TRUE((*client)->Shutdown(Soon()).ok());

@@ -1,6 +1,8 @@
 #include "tests/integration/monitor/monitor_bed.h"
 
 #include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +18,19 @@ namespace {
 
 constexpr uint64_t kCapabilities = 0xa80425fb;
 constexpr auto kPatience = std::chrono::seconds(10);
+
+// What tests mount is theirs alone.
+class OwnMountNamespace : public testing::Environment {
+ public:
+  void SetUp() override {
+    ASSERT_EQ(geteuid(), 0u) << "needs root";
+    ASSERT_EQ(unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+  }
+};
+
+[[maybe_unused]] testing::Environment* const environment =
+    testing::AddGlobalTestEnvironment(new OwnMountNamespace);
 
 void MakeBusyboxLayer(const std::string& layer) {
   for (const char* name : {"/usr/bin", "/tmp", "/etc"}) {
@@ -95,7 +110,6 @@ void Events::Clear() {
 }
 
 void MonitorTest::SetUp() {
-  ASSERT_EQ(geteuid(), 0u) << "needs root";
   dir_ = "/tmp/pn-monitor-" + std::to_string(getpid());
   // Longer than a socket's address may be.
   pod_dir_ = dir_ + "/pods/" + std::string(120, 'p');
@@ -110,7 +124,11 @@ void MonitorTest::SetUp() {
   ASSERT_TRUE(image.ok()) << image.status();
   image_ = std::move(*image);
   cgroup_ = std::make_unique<testing_support::ScratchCgroup>();
-  reactor_ = os::Reactor::Create().value();
+}
+
+os::Reactor& MonitorTest::reactor() {
+  if (reactor_ == nullptr) reactor_ = os::Reactor::Create().value();
+  return *reactor_;
 }
 
 void MonitorTest::TearDown() {
@@ -132,16 +150,21 @@ void MonitorTest::StartPod() {
   StartPod(request);
 }
 
-void MonitorTest::StartPod(const SandboxRequest& request) {
+void MonitorTest::StartMonitor() {
   MonitorClient::SpawnOptions options;
   options.pod_id = "pod";
   options.pod_dir_fd = pod_dir_fd_.get();
   options.pod_dir = pod_dir_;
   options.image_fd = image_.get();
   auto client =
-      MonitorClient::Spawn(options, *reactor_, events_.MakeCallbacks());
+      MonitorClient::Spawn(options, reactor(), events_.MakeCallbacks());
   ASSERT_TRUE(client.ok()) << client.status();
   client_ = std::move(*client);
+}
+
+void MonitorTest::StartPod(const SandboxRequest& request) {
+  StartMonitor();
+  ASSERT_NE(client_, nullptr);
   auto sandbox = client_->SetUpSandbox(request, Soon());
   ASSERT_TRUE(sandbox.ok()) << sandbox.status();
   sandbox_ = std::move(*sandbox);
@@ -203,6 +226,28 @@ Started MonitorTest::Run(const std::string& id, const std::string& script) {
   return started.value_or(Started());
 }
 
+void MonitorTest::RunGated(const std::string& id, const std::string& before,
+                           const std::string& after) {
+  EXPECT_TRUE(os::MakeDirs(dir_ + "/gate", 0755).ok());
+  launch::LaunchSpec spec = Shell(
+      before + " while [ ! -e /gate/open ]; do sleep 0.01; done; " + after);
+  launch::BindMount gate;
+  gate.source = dir_ + "/gate";
+  gate.target = "/gate";
+  gate.readonly = true;
+  spec.mounts.push_back(gate);
+  StartRequest request = Request(id, "");
+  request.plan = launch::EncodePlan(spec);
+  const os::UniqueFd leaf = Leaf(id);
+  request.cgroup_fd = leaf.get();
+  const auto started = client_->Start(request, Soon());
+  EXPECT_TRUE(started.ok()) << started.status();
+}
+
+void MonitorTest::OpenGate() {
+  EXPECT_TRUE(os::ReplaceFileAt(AT_FDCWD, dir_ + "/gate/open", "", 0644).ok());
+}
+
 std::vector<MonitorTest::Line> MonitorTest::Log(const std::string& id) const {
   const auto text = os::ReadFileAt(AT_FDCWD, LogPath(id), size_t{256} << 20);
   EXPECT_TRUE(text.ok()) << text.status();
@@ -233,10 +278,39 @@ std::string MonitorTest::Text(const std::string& id,
 
 std::unique_ptr<MonitorClient> MonitorTest::Reconnect(
     Events& events, std::vector<ContainerReport>* containers) {
-  auto client = MonitorClient::Reconnect("pod", pod_dir_fd_.get(), *reactor_,
+  auto client = MonitorClient::Reconnect("pod", pod_dir_fd_.get(), reactor(),
                                          events.MakeCallbacks(), containers);
   EXPECT_TRUE(client.ok()) << client.status();
   return client.ok() ? std::move(*client) : nullptr;
+}
+
+size_t MonitorTest::OpenFds(pid_t pid) {
+  const auto names =
+      os::ListDirAt(AT_FDCWD, "/proc/" + std::to_string(pid) + "/fd");
+  return names.ok() ? names->size() : 0;
+}
+
+int64_t MonitorTest::MemoryKib(pid_t pid, const std::string& key) {
+  const auto text = os::ReadFileAt(
+      AT_FDCWD, "/proc/" + std::to_string(pid) + "/smaps_rollup");
+  std::istringstream input(text.value_or(""));
+  std::string line;
+  while (std::getline(input, line)) {
+    if (line.rfind(key + ":", 0) == 0) {
+      return std::stoll(line.substr(key.size() + 1));
+    }
+  }
+  ADD_FAILURE() << "no " << key << " of process " << pid;
+  return 0;
+}
+
+bool MonitorTest::Eventually(const std::function<bool()>& condition) {
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    usleep(2000);
+  }
+  return true;
 }
 
 }  // namespace pinion::monitor

@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -53,8 +54,10 @@ class MonitorTest : public testing::Test {
     return std::chrono::steady_clock::now() + std::chrono::seconds(10);
   }
 
-  // A new pod's directory and its monitor, connected; sandbox set up without
-  // namespaces of its own unless `request` says so.
+  // A monitor, connected.
+  void StartMonitor();
+  // The same with its sandbox set up, without namespaces of its own unless
+  // `request` says so.
   void StartPod();
   void StartPod(const SandboxRequest& request);
 
@@ -66,6 +69,11 @@ class MonitorTest : public testing::Test {
   StartRequest Request(const std::string& id, const std::string& script);
   // Request and Start, which must succeed.
   Started Run(const std::string& id, const std::string& script);
+
+  // Runs `before`, waits for OpenGate, runs `after`.
+  void RunGated(const std::string& id, const std::string& before,
+                const std::string& after);
+  void OpenGate();
 
   // The leaf of `id`; made if missing.
   os::UniqueFd Leaf(const std::string& id);
@@ -82,6 +90,15 @@ class MonitorTest : public testing::Test {
   // What `kubectl logs` would print of one stream.
   std::string Text(const std::string& id, const std::string& stream) const;
 
+  static size_t OpenFds(pid_t pid);
+  // A line of smaps_rollup: "Pss", "Pss_Anon".
+  static int64_t MemoryKib(pid_t pid, const std::string& key);
+  // Waits at most ten seconds for what the kernel tells nobody.
+  static bool Eventually(const std::function<bool()>& condition);
+
+  // Made when it is first needed, so that a test may fork before.
+  os::Reactor& reactor();
+
   std::unique_ptr<MonitorClient> Reconnect(
       Events& events, std::vector<ContainerReport>* containers);
 
@@ -92,6 +109,8 @@ class MonitorTest : public testing::Test {
   std::unique_ptr<testing_support::ScratchCgroup> cgroup_;
   std::unique_ptr<os::Reactor> reactor_;
   Events events_;
+  // Of a later connection; must live as long as its client.
+  Events later_;
   std::unique_ptr<MonitorClient> client_;
   Sandbox sandbox_;
 
