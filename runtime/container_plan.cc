@@ -17,6 +17,7 @@
 #include "runtime/plan/devices.h"
 #include "runtime/plan/layer_stack.h"
 #include "runtime/plan/rootfs_defaults.h"
+#include "runtime/plan/seccomp.h"
 #include "runtime/plan/signals.h"
 #include "runtime/plan/users.h"
 #include "runtime/pod_files.h"
@@ -117,6 +118,40 @@ absl::StatusOr<launch::Capabilities> CapabilitiesOf(
                                    static_cast<uid_t>(container.user().uid()));
 }
 
+state::SeccompProfile::Kind SeccompKind(
+    const Options& options, const state::ContainerSecurity& security) {
+  if (security.privileged()) return state::SeccompProfile::UNCONFINED;
+  if (security.has_seccomp()) return security.seccomp().kind();
+  return options.seccomp_default ? state::SeccompProfile::RUNTIME_DEFAULT
+                                 : state::SeccompProfile::UNCONFINED;
+}
+
+// A bad profile is the request's fault, also if the file is absent.
+absl::StatusOr<std::string> LocalhostProgram(
+    Context& context, const state::ContainerSecurity& security,
+    uint64_t capabilities) {
+  auto program =
+      context.seccomp.Localhost(security.seccomp().path(), capabilities);
+  if (absl::IsNotFound(program.status())) {
+    return absl::InvalidArgumentError(program.status().message());
+  }
+  return program;
+}
+
+absl::StatusOr<std::string> SeccompOf(Context& context,
+                                      const state::ContainerRecord& container,
+                                      const launch::Capabilities& caps) {
+  const state::ContainerSecurity& security = container.spec().security();
+  switch (SeccompKind(context.options, security)) {
+    case state::SeccompProfile::RUNTIME_DEFAULT:
+      return context.seccomp.RuntimeDefault(caps.bounding);
+    case state::SeccompProfile::LOCALHOST:
+      return container.seccomp_program();
+    default:
+      return "";
+  }
+}
+
 absl::StatusOr<plan::DeviceSet> DevicesOf(const state::ContainerSpec& spec) {
   std::vector<plan::DeviceRequest> requests;
   for (const state::Device& device : spec.devices()) {
@@ -195,7 +230,8 @@ void AddRequestedMounts(const state::ContainerSpec& spec,
 }
 
 // Identity and limits: the same for a container's first process and execs.
-absl::Status AddIdentity(const state::ContainerRecord& container,
+absl::Status AddIdentity(Context& context,
+                         const state::ContainerRecord& container,
                          launch::LaunchSpec& launch) {
   const state::ContainerSpec& spec = container.spec();
   launch.env.assign(container.env().begin(), container.env().end());
@@ -207,6 +243,8 @@ absl::Status AddIdentity(const state::ContainerRecord& container,
   }
   PINION_ASSIGN_OR_RETURN(launch.capabilities, CapabilitiesOf(container));
   launch.no_new_privs = spec.security().no_new_privs();
+  PINION_ASSIGN_OR_RETURN(launch.seccomp_program,
+                          SeccompOf(context, container, launch.capabilities));
   launch.apparmor_profile = AppArmorOf(spec.security());
   launch.rlimits = Rlimits();
   launch.oom_score_adj = static_cast<int>(spec.resources().oom_score_adj());
@@ -285,8 +323,14 @@ absl::StatusOr<state::ContainerRecord> ResolveContainer(
                          : !image_dir.empty()        ? image_dir
                                                      : "/");
   // What is left to fail at the start is the kernel's to say.
-  launch::LaunchSpec unused;
-  PINION_RETURN_IF_ERROR(AddIdentity(record, unused));
+  PINION_ASSIGN_OR_RETURN(const launch::Capabilities capabilities,
+                          CapabilitiesOf(record));
+  if (SeccompKind(context.options, spec.security()) ==
+      state::SeccompProfile::LOCALHOST) {
+    PINION_ASSIGN_OR_RETURN(
+        *record.mutable_seccomp_program(),
+        LocalhostProgram(context, spec.security(), capabilities.bounding));
+  }
   return record;
 }
 
@@ -300,7 +344,7 @@ absl::StatusOr<ContainerPlan> PlanContainer(
   launch.kind = launch::Kind::kContainer;
   launch.argv.assign(container.argv().begin(), container.argv().end());
   launch.terminal = spec.tty();
-  PINION_RETURN_IF_ERROR(AddIdentity(container, launch));
+  PINION_RETURN_IF_ERROR(AddIdentity(context, container, launch));
   PINION_RETURN_IF_ERROR(AddPidNamespace(context, spec, launch));
 
   launch.rootfs.base_dir = context.options.root;
@@ -330,12 +374,12 @@ absl::StatusOr<ContainerPlan> PlanContainer(
 }
 
 absl::StatusOr<launch::LaunchSpec> PlanExec(
-    const state::ContainerRecord& container,
+    Context& context, const state::ContainerRecord& container,
     const std::vector<std::string>& command) {
   launch::LaunchSpec launch;
   launch.kind = launch::Kind::kExec;
   launch.argv = command;
-  PINION_RETURN_IF_ERROR(AddIdentity(container, launch));
+  PINION_RETURN_IF_ERROR(AddIdentity(context, container, launch));
   launch.target_pid = container.pid();
   launch.target_start_ticks = container.pid_start_ticks();
   return launch;

@@ -36,7 +36,7 @@ absl::StatusOr<ContainerPlan> PlanContainer(
 
 // One more process in the running `container`.
 absl::StatusOr<launch::LaunchSpec> PlanExec(
-    const state::ContainerRecord& container,
+    Context& context, const state::ContainerRecord& container,
     const std::vector<std::string>& command);
 
 }  // namespace pinion::runtime

@@ -20,6 +20,7 @@
 #include "runtime/instruments.h"
 #include "runtime/join_table.h"
 #include "runtime/objects.h"
+#include "runtime/plan/seccomp.h"
 #include "runtime/records.h"
 #include "runtime/runtime.h"
 #include "runtime/work_queue.h"
@@ -42,6 +43,7 @@ struct Context {
   os::UniqueFd monitor_image;
 
   std::unique_ptr<Records> records;
+  plan::SeccompCompiler seccomp;
   ObjectTable objects;
   ExecTable execs;
   JoinTable<absl::StatusOr<std::string>> joins;

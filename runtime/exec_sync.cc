@@ -130,8 +130,9 @@ absl::Status ExecOperation::Start(const std::vector<std::string>& command,
     return absl::UnavailableError(
         absl::StrCat("pod sandbox ", pod_->id(), " has no monitor"));
   }
-  PINION_ASSIGN_OR_RETURN(const launch::LaunchSpec spec,
-                          PlanExec(*container_.record.Get(), command));
+  PINION_ASSIGN_OR_RETURN(
+      const launch::LaunchSpec spec,
+      PlanExec(context_, *container_.record.Get(), command));
   PINION_ASSIGN_OR_RETURN(Pipe out, MakePipe());
   PINION_ASSIGN_OR_RETURN(Pipe err, MakePipe());
   PINION_ASSIGN_OR_RETURN_AS(const os::UniqueFd cgroup,
