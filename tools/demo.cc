@@ -478,6 +478,8 @@ absl::Status Demo::CleanUp() {
   PINION_RETURN_IF_ERROR(Step("RemoveImage", [&] { return RemoveImage(); }));
   PINION_RETURN_IF_ERROR(
       Step("nothing is left", [&] { return NothingLeft(); }));
+  // A connection that nobody reads from would hold up the server's farewell.
+  client_.reset();
   return Step("SIGTERM to piniond", [&] { return bed_.StopDaemon(); });
 }
 
