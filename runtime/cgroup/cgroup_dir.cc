@@ -29,27 +29,6 @@ constexpr int kKillRounds = 64;
 // A cgroup that was just emptied may still refuse rmdir once or twice.
 constexpr int kRemoveRounds = 16;
 
-// Names of the child cgroups. Interface files are no directories.
-absl::StatusOr<std::vector<std::string>> Children(int dir,
-                                                  const std::string& path) {
-  PINION_ASSIGN_OR_RETURN(os::UniqueFd fd,
-                          os::OpenAt(dir, ".", O_RDONLY | O_DIRECTORY));
-  const std::unique_ptr<DIR, int (*)(DIR*)> stream(fdopendir(fd.get()),
-                                                   closedir);
-  if (stream == nullptr) {
-    return os::ErrnoStatus(absl::StrCat("fdopendir ", path));
-  }
-  (void)fd.Release();  // closedir closes it.
-  std::vector<std::string> names;
-  while (const dirent* entry = readdir(stream.get())) {
-    const std::string_view name = entry->d_name;
-    if (entry->d_type == DT_DIR && name != "." && name != "..") {
-      names.emplace_back(name);
-    }
-  }
-  return names;
-}
-
 absl::StatusOr<bool> Populated(int events, const std::string& path) {
   char text[256];
   const ssize_t n = pread(events, text, sizeof(text) - 1, 0);
@@ -76,7 +55,7 @@ absl::Status SignalTree(int dir, const std::string& path, int* signalled) {
     }
   }
   PINION_ASSIGN_OR_RETURN(const std::vector<std::string> children,
-                          Children(dir, path));
+                          ChildCgroups(dir, path));
   for (const std::string& child : children) {
     auto fd = os::OpenAt(dir, child, O_RDONLY | O_DIRECTORY);
     if (absl::IsNotFound(fd.status())) continue;
@@ -108,6 +87,26 @@ absl::Status KillOneByOne(int dir, const std::string& path) {
 }
 
 }  // namespace
+
+absl::StatusOr<std::vector<std::string>> ChildCgroups(int dir,
+                                                      const std::string& path) {
+  PINION_ASSIGN_OR_RETURN(os::UniqueFd fd,
+                          os::OpenAt(dir, ".", O_RDONLY | O_DIRECTORY));
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream(fdopendir(fd.get()),
+                                                   closedir);
+  if (stream == nullptr) {
+    return os::ErrnoStatus(absl::StrCat("fdopendir ", path));
+  }
+  (void)fd.Release();  // closedir closes it.
+  std::vector<std::string> names;
+  while (const dirent* entry = readdir(stream.get())) {
+    const std::string_view name = entry->d_name;
+    if (entry->d_type == DT_DIR && name != "." && name != "..") {
+      names.emplace_back(name);
+    }
+  }
+  return names;
+}
 
 absl::Status CheckCgroupPath(const std::string& path) {
   if (path.size() < 2 || path[0] != '/' || path.size() > 2048) {
@@ -145,12 +144,11 @@ absl::StatusOr<std::vector<std::string>> Controllers(int dir) {
       absl::StrSplit(text, absl::ByAnyChar(" \n"), absl::SkipEmpty()));
 }
 
-void EnableControllers(int dir) {
-  const auto controllers = Controllers(dir);
-  if (!controllers.ok() || controllers->empty()) return;
-  const std::string all = absl::StrCat("+", absl::StrJoin(*controllers, " +"));
+void EnableControllers(int dir, const std::vector<std::string>& controllers) {
+  if (controllers.empty()) return;
+  const std::string all = absl::StrCat("+", absl::StrJoin(controllers, " +"));
   if (os::WriteKernelFile(dir, "cgroup.subtree_control", all).ok()) return;
-  for (const std::string& controller : *controllers) {
+  for (const std::string& controller : controllers) {
     (void)os::WriteKernelFile(dir, "cgroup.subtree_control", "+" + controller);
   }
 }
@@ -200,7 +198,8 @@ absl::Status RemoveChildren(int dir, const std::string& path) {
     std::vector<std::string> left;
   };
   std::vector<Level> levels;
-  PINION_ASSIGN_OR_RETURN(std::vector<std::string> names, Children(dir, path));
+  PINION_ASSIGN_OR_RETURN(std::vector<std::string> names,
+                          ChildCgroups(dir, path));
   PINION_ASSIGN_OR_RETURN(os::UniqueFd top,
                           os::OpenAt(dir, ".", O_RDONLY | O_DIRECTORY));
   levels.push_back({std::move(top), "", std::move(names)});
@@ -226,7 +225,7 @@ absl::Status RemoveChildren(int dir, const std::string& path) {
     if (absl::IsNotFound(child.status())) continue;
     PINION_RETURN_IF_ERROR(child.status());
     PINION_ASSIGN_OR_RETURN(std::vector<std::string> below,
-                            Children(child->get(), name));
+                            ChildCgroups(child->get(), name));
     levels.push_back({*std::move(child), name, std::move(below)});
   }
 }

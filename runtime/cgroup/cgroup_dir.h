@@ -36,11 +36,11 @@ absl::StatusOr<os::UniqueFd> OpenCgroup(const std::string& root,
 // cgroup.controllers: what this cgroup may use or hand on.
 absl::StatusOr<std::vector<std::string>> Controllers(int dir);
 
-// Hands every controller in cgroup.controllers on to the children. One write
-// in the good case; if the kernel refuses it (EBUSY: processes inside, EINVAL:
-// real-time tasks), one by one, and those refused stay off without an error:
-// a limit that needs one says so when it is asked for.
-void EnableControllers(int dir);
+// Hands these controllers on to the children. One write in the good case; if
+// the kernel refuses it (EBUSY: processes inside, EINVAL: real-time tasks),
+// one by one, and those refused stay off without an error: a limit that needs
+// one says so when it is asked for.
+void EnableControllers(int dir, const std::vector<std::string>& controllers);
 
 // Moves the process with all its threads. NotFound: it is gone.
 absl::Status MoveProcess(int dir, pid_t pid);
@@ -52,6 +52,10 @@ absl::Status KillTree(int dir, const std::string& path);
 // Waits for "populated 0" in cgroup.events (poll(2), no interval).
 // DeadlineExceeded names the cgroup.
 absl::Status WaitEmpty(int dir, const std::string& path, Deadline deadline);
+
+// Names of the cgroups right below. (Interface files are no directories.)
+absl::StatusOr<std::vector<std::string>> ChildCgroups(int dir,
+                                                      const std::string& path);
 
 // Removes the cgroups below `dir`, deepest first; they must be empty.
 absl::Status RemoveChildren(int dir, const std::string& path);

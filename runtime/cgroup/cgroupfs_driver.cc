@@ -18,6 +18,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/id.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "os/error.h"
@@ -66,6 +67,10 @@ class CgroupfsDriver final : public PodCgroupDriver {
   absl::Status Create(const std::string& pod_id,
                       const std::string& cgroup_parent,
                       const std::string& description, pid_t monitor) override {
+    if (!IsId(pod_id)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", pod_id, "\" is no pod id"));
+    }
     PINION_RETURN_IF_ERROR(CheckParent(cgroup_parent));
     const std::string path = PathOf(pod_id, cgroup_parent);
     bool made = false;
@@ -83,16 +88,11 @@ class CgroupfsDriver final : public PodCgroupDriver {
 
   absl::Status Remove(const std::string& pod_id,
                       const std::string& path) override {
-    std::string where = path;
-    if (where.empty()) {
-      PINION_ASSIGN_OR_RETURN(const std::vector<FoundPod> pods,
-                              FindPods(options_.hierarchy.root, ""));
-      const auto found =
-          std::find_if(pods.begin(), pods.end(),
-                       [&](const FoundPod& pod) { return pod.id == pod_id; });
-      if (found == pods.end()) return absl::OkStatus();
-      where = found->path;
-    }
+    PINION_ASSIGN_OR_RETURN(const std::string where,
+                            path.empty()
+                                ? FindPod(options_.hierarchy.root, pod_id)
+                                : absl::StatusOr<std::string>(path));
+    if (where.empty()) return absl::OkStatus();
     PINION_RETURN_IF_ERROR(CheckCgroupPath(where));
     PINION_RETURN_IF_ERROR(
         RemoveCgroup(options_.hierarchy.root, where,
@@ -102,11 +102,7 @@ class CgroupfsDriver final : public PodCgroupDriver {
   }
 
   absl::StatusOr<std::vector<std::string>> ListPods() override {
-    PINION_ASSIGN_OR_RETURN(const std::vector<FoundPod> pods,
-                            FindPods(options_.hierarchy.root, options_.owner));
-    std::vector<std::string> ids;
-    for (const FoundPod& pod : pods) ids.push_back(pod.id);
-    return ids;
+    return PodIds(options_.hierarchy.root, options_.owner);
   }
 
  private:
@@ -129,7 +125,8 @@ class CgroupfsDriver final : public PodCgroupDriver {
     PINION_ASSIGN_OR_RETURN(const os::UniqueFd dir,
                             OpenCgroup(options_.hierarchy.root, path));
     PINION_RETURN_IF_ERROR(MarkOwner(dir.get(), options_.owner));
-    PINION_RETURN_IF_ERROR(EnableAbove(dir.get(), ParentOf(path)));
+    PINION_RETURN_IF_ERROR(
+        EnableAbove(options_.hierarchy, dir.get(), ParentOf(path)));
     PINION_RETURN_IF_ERROR(SetUpPodSubtree(dir.get(), monitor));
     // Lets the leaves' own protection count; bounded by the parent's. Right
     // below the root nothing bounds it, so there it stays off.
@@ -138,24 +135,6 @@ class CgroupfsDriver final : public PodCgroupDriver {
         const absl::Status status = os::WriteKernelFile(dir.get(), file, "max");
         if (!status.ok() && !absl::IsNotFound(status)) return status;
       }
-    }
-    return absl::OkStatus();
-  }
-
-  // Hands controllers down from the root, if the pod's cgroup lacks one that
-  // the root has. Not on a hybrid host, whose v2 root is not ours.
-  absl::Status EnableAbove(int pod_dir, const std::string& parent) {
-    const Hierarchy& hierarchy = options_.hierarchy;
-    if (hierarchy.controllers.empty()) return absl::OkStatus();
-    PINION_ASSIGN_OR_RETURN(const std::vector<std::string> have,
-                            Controllers(pod_dir));
-    if (have.size() >= hierarchy.controllers.size()) return absl::OkStatus();
-    std::string path;
-    for (const absl::string_view part : absl::StrSplit(parent, '/')) {
-      if (!part.empty()) absl::StrAppend(&path, "/", part);
-      PINION_ASSIGN_OR_RETURN(const os::UniqueFd dir,
-                              OpenCgroup(hierarchy.root, path));
-      EnableControllers(dir.get());
     }
     return absl::OkStatus();
   }

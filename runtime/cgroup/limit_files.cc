@@ -153,6 +153,16 @@ uint64_t BytesUnit(const std::string& file) {
   return ParseBytes(size.substr(0, size.size() - 1)).value_or(page);
 }
 
+// Files that count memory, rounded by the kernel; not memory.oom.group.
+bool IsByteCount(const std::string& file) {
+  if (absl::StartsWith(file, "hugetlb.")) return true;
+  if (!absl::StartsWith(file, "memory.")) return false;
+  for (const char* end : {".min", ".low", ".high", ".max"}) {
+    if (absl::EndsWith(file, end)) return true;
+  }
+  return false;
+}
+
 // The line of a keyed file that starts with `key`; nullopt if there is none.
 std::optional<std::vector<std::string>> KeyedLine(const std::string& text,
                                                   const std::string& key) {
@@ -265,7 +275,7 @@ bool Holds(const std::string& file, const std::string& wanted,
     const auto h = CpuSet::Parse(have);
     return w.ok() && h.ok() && *w == *h;
   }
-  if (absl::StartsWith(file, "memory.") || absl::StartsWith(file, "hugetlb.")) {
+  if (IsByteCount(file)) {
     const auto w = ParseBytes(want);
     const auto h = ParseBytes(have);
     if (!w || !h) return false;

@@ -161,25 +161,33 @@ absl::Status MakeRoom(int dir, const OpenSetting& change) {
       "memory.max ", limit, " is below the ", Bytes(usage), " bytes in use"));
 }
 
-// cpuset.cpus takes any list; what counts is what the parent can give.
-absl::Status CheckEffective(int dir, const OpenSetting& change) {
-  const std::string file = change.file + ".effective";
-  PINION_ASSIGN_OR_RETURN(const std::string text, os::ReadFileAt(dir, file));
+// cpuset.cpus takes almost any list; what counts is what the parent can give.
+absl::Status CheckEffective(const std::string& path, int dir,
+                            const OpenSetting& change, bool all) {
+  PINION_ASSIGN_OR_RETURN(const std::string text, os::ReadFileAt(dir, path));
   PINION_ASSIGN_OR_RETURN(const CpuSet effective, CpuSet::Parse(text));
   PINION_ASSIGN_OR_RETURN(const CpuSet wanted, CpuSet::Parse(change.value));
-  if (wanted.empty() || effective == wanted) return absl::OkStatus();
-  const auto parent = os::ReadFileAt(dir, "../" + file);
+  if (wanted.empty() ||
+      (all ? effective == wanted : effective.ContainsAll(wanted))) {
+    return absl::OkStatus();
+  }
   return absl::FailedPreconditionError(absl::StrCat(
-      change.file, " ", change.value, " is not to be had: the parent's ", file,
-      " is \"",
-      parent.ok() ? std::string(absl::StripAsciiWhitespace(*parent)) : "?",
-      "\""));
+      change.file, " ", change.value,
+      " is not to be had: ", all ? "its " : "the parent's ", change.file,
+      ".effective is \"", effective.ToString(), "\""));
 }
 
 absl::Status ApplyOne(int dir, const OpenSetting& change,
                       const WriteOptions& options) {
   if (options.occupied && change.file == "memory.max") {
     PINION_RETURN_IF_ERROR(MakeRoom(dir, change));
+  }
+  const bool cpuset =
+      change.file == "cpuset.cpus" || change.file == "cpuset.mems";
+  const std::string effective = change.file + ".effective";
+  if (cpuset) {
+    PINION_RETURN_IF_ERROR(
+        CheckEffective("../" + effective, dir, change, /*all=*/false));
   }
   if (IsKeyedFile(change.file)) {
     for (const absl::string_view line :
@@ -199,10 +207,8 @@ absl::Status ApplyOne(int dir, const OpenSetting& change,
         change.file, " reads \"", absl::StripAsciiWhitespace(actual),
         "\" after \"", change.value, "\" was written"));
   }
-  if (change.file == "cpuset.cpus" || change.file == "cpuset.mems") {
-    return CheckEffective(dir, change);
-  }
-  return absl::OkStatus();
+  return cpuset ? CheckEffective(effective, dir, change, /*all=*/true)
+                : absl::OkStatus();
 }
 
 void Undo(const std::string& name, const OpenSetting& change) {

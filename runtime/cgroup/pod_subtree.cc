@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <deque>
 #include <filesystem>
@@ -11,6 +12,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "base/id.h"
 #include "base/status_macros.h"
 #include "os/error.h"
@@ -56,7 +58,31 @@ absl::Status SetUpPodSubtree(int pod_dir, pid_t monitor) {
       os::WriteKernelFile(pod_dir, "monitor/cgroup.procs",
                           absl::StrCat(monitor)),
       absl::StrCat("move the monitor, process ", monitor));
-  EnableControllers(pod_dir);
+  PINION_ASSIGN_OR_RETURN(const std::vector<std::string> controllers,
+                          Controllers(pod_dir));
+  EnableControllers(pod_dir, controllers);
+  return absl::OkStatus();
+}
+
+absl::Status EnableAbove(const Hierarchy& hierarchy, int pod_dir,
+                         const std::string& parent) {
+  if (hierarchy.controllers.empty()) return absl::OkStatus();
+  PINION_ASSIGN_OR_RETURN(const std::vector<std::string> have,
+                          Controllers(pod_dir));
+  std::vector<std::string> lacking;
+  for (const std::string& controller : hierarchy.controllers) {
+    if (std::find(have.begin(), have.end(), controller) == have.end()) {
+      lacking.push_back(controller);
+    }
+  }
+  if (lacking.empty()) return absl::OkStatus();
+  std::string path;
+  for (const absl::string_view part : absl::StrSplit(parent, '/')) {
+    if (!part.empty()) absl::StrAppend(&path, "/", part);
+    PINION_ASSIGN_OR_RETURN(const os::UniqueFd dir,
+                            OpenCgroup(hierarchy.root, path));
+    EnableControllers(dir.get(), lacking);
+  }
   return absl::OkStatus();
 }
 
@@ -98,6 +124,24 @@ absl::StatusOr<std::vector<FoundPod>> FindPods(const std::string& root,
     }
   }
   return found;
+}
+
+absl::StatusOr<std::vector<std::string>> PodIds(const std::string& root,
+                                                const std::string& owner) {
+  PINION_ASSIGN_OR_RETURN(const std::vector<FoundPod> pods,
+                          FindPods(root, owner));
+  std::vector<std::string> ids;
+  for (const FoundPod& pod : pods) ids.push_back(pod.id);
+  return ids;
+}
+
+absl::StatusOr<std::string> FindPod(const std::string& root,
+                                    const std::string& pod_id) {
+  PINION_ASSIGN_OR_RETURN(const std::vector<FoundPod> pods, FindPods(root, ""));
+  for (const FoundPod& pod : pods) {
+    if (pod.id == pod_id) return pod.path;
+  }
+  return std::string();
 }
 
 }  // namespace pinion::cgroup

@@ -15,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "runtime/cgroup/pod_cgroup.h"
 
 namespace pinion::cgroup {
 
@@ -30,6 +31,12 @@ std::optional<std::string> PodIdOfCgroup(std::string_view name);
 // controllers on (the kernel's "no internal processes" rule).
 absl::Status SetUpPodSubtree(int pod_dir, pid_t monitor);
 
+// Hands those controllers down from the root to `parent` that the hierarchy
+// has and the pod's cgroup lacks. Does nothing on a hybrid host, whose v2 root
+// is not ours. What the kernel refuses stays off.
+absl::Status EnableAbove(const Hierarchy& hierarchy, int pod_dir,
+                         const std::string& parent);
+
 // Marks the pod's cgroup as this daemon's (extended attribute
 // trusted.pinion.owner), so that several daemons on one host do not take each
 // other's pods for leftovers. An empty owner marks nothing.
@@ -44,6 +51,11 @@ struct FoundPod {
 // What vanishes while it looks is left out.
 absl::StatusOr<std::vector<FoundPod>> FindPods(const std::string& root,
                                                const std::string& owner);
+absl::StatusOr<std::vector<std::string>> PodIds(const std::string& root,
+                                                const std::string& owner);
+// The path of one pod's cgroup, whoever's it is; empty if there is none.
+absl::StatusOr<std::string> FindPod(const std::string& root,
+                                    const std::string& pod_id);
 
 }  // namespace pinion::cgroup
 

@@ -173,6 +173,13 @@ TEST(HoldsTest, KnowsTheKernelsRounding) {
   EXPECT_FALSE(Holds("hugetlb.2MB.max", "5000000", "2097152\n"));
 }
 
+TEST(HoldsTest, SmallNumbersThatAreNoByteCountsAreNotRounded) {
+  EXPECT_FALSE(Holds("memory.oom.group", "1", "0\n"));
+  EXPECT_FALSE(Holds("memory.zswap.writeback", "1", "0\n"));
+  EXPECT_FALSE(Holds("pids.max", "77", "76\n"));
+  EXPECT_FALSE(Holds("cpu.weight", "100", "99\n"));
+}
+
 TEST(HoldsTest, ComparesListsAsSets) {
   EXPECT_TRUE(Holds("cpuset.cpus", "0,1,2,3", "0-3\n"));
   EXPECT_TRUE(Holds("cpuset.cpus", "", "\n"));

@@ -1,0 +1,290 @@
+// The systemd driver against systemd itself. Needs root, systemd as PID 1,
+// dbus and systemctl.
+
+#include "runtime/cgroup/systemd_driver.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <iostream>
+#include <thread>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "runtime/cgroup/container_cgroup.h"
+#include "tests/support/child.h"
+#include "tests/support/scratch_cgroup.h"
+
+namespace pinion::cgroup {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+using testing_support::Child;
+using testing_support::ScratchCgroup;
+
+constexpr int64_t kMiB = int64_t{1} << 20;
+
+std::string Shell(const std::string& command) {
+  std::string out;
+  FILE* pipe = popen((command + " 2>&1").c_str(), "r");
+  char buffer[4096];
+  while (pipe != nullptr && fgets(buffer, sizeof(buffer), pipe) != nullptr) {
+    out += buffer;
+  }
+  if (pipe != nullptr) pclose(pipe);
+  return std::string(absl::StripAsciiWhitespace(out));
+}
+
+struct BusCase {
+  const char* name;
+  os::SystemdBus::Address address;
+};
+const BusCase kBus = {"bus", {"unix:path=/run/dbus/system_bus_socket", true}};
+const BusCase kDirect = {"direct", {"unix:path=/run/systemd/private", false}};
+
+// How the tests name themselves: "…/bus", "…/direct".
+std::ostream& operator<<(std::ostream& out, const BusCase& bus) {
+  return out << bus.name;
+}
+
+std::unique_ptr<PodCgroupDriver> NewDriver(const BusCase& bus) {
+  DriverOptions options;
+  options.hierarchy = *FindHierarchy();
+  options.default_parent = "pntest-default.slice";
+  os::SystemdBus::Options bus_options;
+  bus_options.addresses = {bus.address};
+  auto connection = os::SystemdBus::Create(bus_options);
+  EXPECT_TRUE(connection.ok()) << connection.status();
+  return *NewSystemdDriverOn(options, *std::move(connection));
+}
+
+// One pod with a monitor, and a leaf with limits.
+struct Pod {
+  explicit Pod(const ScratchCgroup& view) : cgroups(view) {}
+
+  std::string Unit() const { return "pinion-" + id + ".scope"; }
+  std::string Read(const std::string& file) const {
+    return cgroups.Read(path + "/" + file);
+  }
+
+  const ScratchCgroup& cgroups;
+  std::string id = NewId();
+  std::string leaf = NewId();
+  std::string path;
+  Child monitor = Child::Sleeper();
+};
+
+class SystemdDriverTest : public testing::TestWithParam<BusCase> {
+ protected:
+  SystemdDriverTest()
+      : leaves_(*FindHierarchy(), MissingControllers::kRefuse),
+        driver_(NewDriver(GetParam())) {}
+
+  absl::Status Create(Pod& pod, const std::string& slice) {
+    pod.path = driver_->PathOf(pod.id, slice);
+    return driver_->Create(pod.id, slice, "pod default/test",
+                           pod.monitor.pid());
+  }
+
+  static state::Resources Limits() {
+    state::Resources r;
+    r.set_cpu_period_us(100'000);
+    r.set_cpu_quota_us(50'000);
+    r.set_cpuset_cpus("1");
+    r.set_memory_limit_bytes(64 * kMiB);
+    (*r.mutable_unified())["memory.high"] = "32M";
+    return r;
+  }
+
+  void ExpectLimits(const Pod& pod, const std::string& when) {
+    EXPECT_EQ(pod.Read(pod.leaf + "/cpu.max"), "50000 100000") << when;
+    EXPECT_EQ(pod.Read(pod.leaf + "/cpuset.cpus"), "1") << when;
+    EXPECT_EQ(pod.Read(pod.leaf + "/cpuset.cpus.effective"), "1") << when;
+    EXPECT_EQ(pod.Read(pod.leaf + "/memory.max"), std::to_string(64 * kMiB))
+        << when;
+    EXPECT_EQ(pod.Read(pod.leaf + "/memory.high"), std::to_string(32 * kMiB))
+        << when;
+  }
+
+  ScratchCgroup view_;
+  ContainerCgroups leaves_;
+  std::unique_ptr<PodCgroupDriver> driver_;
+};
+
+TEST_P(SystemdDriverTest, APodIsOneUnitAndGoesWithoutATrace) {
+  Pod pod(view_);
+  const absl::Status made = Create(pod, "pntest-a.slice");
+  ASSERT_TRUE(made.ok()) << made;
+  EXPECT_EQ(pod.path, "/pntest.slice/pntest-a.slice/" + pod.Unit());
+  EXPECT_THAT(view_.Pids(pod.path + "/monitor"),
+              ElementsAre(pod.monitor.pid()));
+  const std::string shown = Shell(
+      "systemctl show -p ActiveState,Description,Slice,Delegate,TasksMax,"
+      "CollectMode,MemoryLow " +
+      pod.Unit());
+  for (const char* line :
+       {"ActiveState=active", "Description=pod default/test",
+        "Slice=pntest-a.slice", "Delegate=yes", "TasksMax=infinity",
+        "CollectMode=inactive-or-failed", "MemoryLow=infinity"}) {
+    EXPECT_THAT(shown, HasSubstr(line));
+  }
+  EXPECT_EQ(pod.Read("cgroup.controllers"), view_.Read("/cgroup.controllers"));
+  EXPECT_EQ(pod.Read("cgroup.subtree_control"),
+            view_.Read("/cgroup.controllers"));
+  EXPECT_EQ(pod.Read("memory.min"), "max");
+  EXPECT_EQ(pod.Read("memory.low"), "max");
+  EXPECT_THAT(*driver_->ListPods(), Contains(pod.id));
+
+  ASSERT_TRUE(Create(pod, "pntest-a.slice").ok()) << "again";
+  const auto leaf = leaves_.Create(pod.path, pod.leaf, Limits());
+  ASSERT_TRUE(leaf.ok()) << leaf.status();
+  Child container = Child::Sleeper(leaf->get());
+
+  const absl::Status removed = driver_->Remove(pod.id, pod.path);
+  ASSERT_TRUE(removed.ok()) << removed;
+  EXPECT_EQ(container.Wait(), -SIGKILL);
+  EXPECT_EQ(pod.monitor.Wait(), -SIGKILL);
+  EXPECT_FALSE(view_.Exists(pod.path));
+  EXPECT_THAT(Shell("systemctl is-active " + pod.Unit()),
+              HasSubstr("inactive"));
+  EXPECT_THAT(Shell("systemctl list-units --all --no-legend"),
+              Not(HasSubstr(pod.Unit())));
+  EXPECT_TRUE(driver_->Remove(pod.id, pod.path).ok());
+  EXPECT_THAT(*driver_->ListPods(), Not(Contains(pod.id)));
+}
+
+TEST_P(SystemdDriverTest, LimitsStayWhateverSystemdDoes) {
+  Pod pod(view_);
+  ASSERT_TRUE(Create(pod, "pntest-b.slice").ok());
+  const auto leaf = leaves_.Create(pod.path, pod.leaf, Limits());
+  ASSERT_TRUE(leaf.ok()) << leaf.status();
+  Child container = Child::Sleeper(leaf->get());
+  ExpectLimits(pod, "at first");
+  for (const std::string& command :
+       {std::string("systemctl daemon-reload"),
+        "systemctl set-property --runtime " + pod.Unit() + " CPUWeight=50",
+        std::string("systemctl set-property --runtime pntest-b.slice "
+                    "MemoryHigh=1G"),
+        std::string("systemctl daemon-reexec"),
+        std::string("systemctl restart dbus"),
+        std::string("systemctl daemon-reload")}) {
+    EXPECT_EQ(Shell(command), "") << command;
+    ExpectLimits(pod, command);
+    EXPECT_EQ(pod.Read("memory.min"), "max") << command;
+    EXPECT_EQ(pod.Read("cgroup.subtree_control"),
+              view_.Read("/cgroup.controllers"))
+        << command;
+  }
+  ASSERT_TRUE(driver_->Remove(pod.id, pod.path).ok());
+}
+
+TEST_P(SystemdDriverTest, AMonitorThatIsGoneIsAnErrorAndLeavesNothing) {
+  Pod pod(view_);
+  Child gone([] { return 0; });
+  const pid_t pid = gone.pid();
+  gone.Wait();
+  const absl::Status status =
+      driver_->Create(pod.id, "pntest-c.slice", "gone", pid);
+  EXPECT_FALSE(status.ok());
+  EXPECT_THAT(std::string(status.message()), HasSubstr(pod.Unit()));
+  EXPECT_FALSE(view_.Exists(driver_->PathOf(pod.id, "pntest-c.slice")));
+  EXPECT_THAT(Shell("systemctl list-units --all --no-legend"),
+              Not(HasSubstr(pod.Unit())));
+}
+
+TEST_P(SystemdDriverTest, AnEmptiedScopeGoesByItself) {
+  Pod pod(view_);
+  ASSERT_TRUE(Create(pod, "").ok());
+  EXPECT_THAT(pod.path, HasSubstr("/pntest-default.slice/"));
+  kill(pod.monitor.pid(), SIGKILL);
+  pod.monitor.Wait();
+  EXPECT_TRUE(driver_->Remove(pod.id, pod.path).ok());
+  EXPECT_FALSE(view_.Exists(pod.path));
+}
+
+// Makes and removes `count` pods, each in a thread of its own.
+void Storm(PodCgroupDriver& driver, const ScratchCgroup& view, int count,
+           const std::string& slice) {
+  std::vector<std::unique_ptr<Pod>> pods;
+  for (int i = 0; i < count; ++i) pods.push_back(std::make_unique<Pod>(view));
+  for (const bool make : {true, false}) {
+    const Stopwatch watch;
+    std::atomic<int> failed = 0;
+    std::vector<std::thread> threads;
+    for (auto& pod : pods) {
+      threads.emplace_back([&driver, &failed, &slice, make, pod = pod.get()] {
+        pod->path = driver.PathOf(pod->id, slice);
+        const absl::Status status =
+            make ? driver.Create(pod->id, slice, "storm", pod->monitor.pid())
+                 : driver.Remove(pod->id, pod->path);
+        if (!status.ok()) {
+          ++failed;
+          std::cerr << status << "\n";
+        }
+      });
+    }
+    for (auto& thread : threads) thread.join();
+    std::cout << (make ? "made " : "removed ") << count << " scopes in "
+              << watch.Seconds() << " s\n";
+    EXPECT_EQ(failed, 0);
+    for (auto& pod : pods) EXPECT_EQ(view.Exists(pod->path), make);
+  }
+}
+
+TEST_P(SystemdDriverTest, FiftyPodsAtOnce) {
+  Storm(*driver_, view_, 50, "pntest-storm.slice");
+}
+
+TEST_P(SystemdDriverTest, PodsAreMadeWhileSystemdAndDbusRestart) {
+  std::atomic<bool> stop = false;
+  std::thread shaker([&stop] {
+    for (int i = 0; !stop; ++i) {
+      static const char* const kCommands[] = {"systemctl daemon-reload",
+                                              "systemctl daemon-reexec",
+                                              "systemctl restart dbus"};
+      const std::string out = Shell(kCommands[i % 3]);
+      if (!out.empty()) std::cout << kCommands[i % 3] << ": " << out << "\n";
+    }
+  });
+  for (int round = 0; round < 5; ++round) {
+    Storm(*driver_, view_, 10, "pntest-shaken.slice");
+  }
+  stop = true;
+  shaker.join();
+  EXPECT_THAT(Shell("systemctl list-units --all --no-legend 'pinion-*.scope'"),
+              "");
+}
+
+TEST_P(SystemdDriverTest, OneAfterTheOtherTakesMilliseconds) {
+  double make = 0;
+  double remove = 0;
+  for (int i = 0; i < 30; ++i) {
+    Pod pod(view_);
+    Stopwatch watch;
+    ASSERT_TRUE(Create(pod, "pntest-seq.slice").ok());
+    make += watch.Seconds();
+    watch = Stopwatch();
+    ASSERT_TRUE(driver_->Remove(pod.id, pod.path).ok());
+    remove += watch.Seconds();
+  }
+  std::cout << "mean: create " << make / 30 * 1e3 << " ms, remove "
+            << remove / 30 * 1e3 << " ms\n";
+}
+
+INSTANTIATE_TEST_SUITE_P(Connections, SystemdDriverTest,
+                         testing::Values(kBus, kDirect), [](const auto& one) {
+                           return std::string(one.param.name);
+                         });
+
+}  // namespace
+}  // namespace pinion::cgroup
