@@ -111,6 +111,12 @@ absl::StatusOr<FamilyPlan> PlanFamily(const Options& options,
                           ChooseSubnet(options, range, parent));
   FamilyPlan plan{.range = range, .subnet = subnet};
   plan.range.ExcludeReserved(subnet);
+  // In a larger subnet these two are addresses as any other, but software
+  // that takes x.y.z.0 for a network's is common, and addresses are not
+  // scarce. Who wants them writes "first-last".
+  if (const auto prefixes = RangePrefixes(range); prefixes.size() == 1) {
+    plan.range.ExcludeReserved(prefixes.front());
+  }
   PINION_RETURN_IF_ERROR(ApplyExclusions(options, plan.range));
   for (const LinkAddress& address : parent) plan.range.Exclude(address.address);
 

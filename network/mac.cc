@@ -7,11 +7,13 @@ MacAddress MacFor(const ipam::IpAddress& address) {
   if (address.is_v4()) {
     return {0x6e, 0x70, bytes[0], bytes[1], bytes[2], bytes[3]};
   }
-  // FNV-1a; pods' addresses mostly differ in their last bytes only, which it
-  // spreads over all bits it keeps.
-  uint64_t hash = 0xcbf29ce484222325;
+  uint64_t hash = 0;
   for (const uint8_t byte : bytes) hash = (hash ^ byte) * 0x100000001b3;
-  hash ^= hash >> 40;
+  // The finalizer of splitmix64: every bit in changes half of the bits out.
+  // Without it, addresses that differ in their last bytes only collide.
+  hash = (hash ^ hash >> 30) * 0xbf58476d1ce4e5b9;
+  hash = (hash ^ hash >> 27) * 0x94d049bb133111eb;
+  hash ^= hash >> 31;
   return {0x6a,
           static_cast<uint8_t>(hash >> 32),
           static_cast<uint8_t>(hash >> 24),

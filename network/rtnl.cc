@@ -1,12 +1,12 @@
 #include "network/rtnl.h"
 
 #include <arpa/inet.h>
+#include <linux/if.h>
 #include <linux/if_link.h>
 #include <linux/ip.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
-#include <net/if.h>
 #include <string.h>
 
 #include <algorithm>
@@ -229,7 +229,8 @@ std::optional<Link> ParseLink(const NetlinkMessage& message) {
   Link link;
   link.index = header->ifi_index;
   link.up = (header->ifi_flags & IFF_UP) != 0;
-  link.carrier = (header->ifi_flags & IFF_RUNNING) != 0;
+  // Not IFF_RUNNING: that follows later, from a work queue.
+  link.carrier = (header->ifi_flags & IFF_LOWER_UP) != 0;
   link.name =
       NetlinkMessage::String(NetlinkMessage::Find(attributes, IFLA_IFNAME));
   link.alias =

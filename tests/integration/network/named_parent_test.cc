@@ -1,0 +1,328 @@
+// Networks on a NIC of the node's, here one end of a cable to a third host.
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "network/announcer.h"
+#include "network/mac.h"
+#include "network/parent.h"
+#include "tests/integration/network/network_bed.h"
+
+namespace pinion::network {
+namespace {
+
+using testing::HasSubstr;
+
+using std::chrono::milliseconds;
+
+// A raw socket on the third host's NIC: what is on the wire.
+class Wire {
+ public:
+  Wire(TestHost& host, const std::string& device) {
+    host.Run([&] {
+      fd_.Reset(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL)));
+      sockaddr_ll address{};
+      address.sll_family = AF_PACKET;
+      address.sll_protocol = htons(ETH_P_ALL);
+      address.sll_ifindex = static_cast<int>(if_nametoindex(device.c_str()));
+      ok_ = bind(fd_.get(), reinterpret_cast<sockaddr*>(&address),
+                 sizeof(address)) == 0;
+    });
+  }
+  bool ok() const { return ok_; }
+
+  void Send(const std::string& frame) {
+    EXPECT_EQ(send(fd_.get(), frame.data(), frame.size(), 0),
+              static_cast<ssize_t>(frame.size()));
+  }
+
+  // The incoming frames of this EtherType until `count` came or time is up.
+  std::vector<std::string> Receive(uint16_t ether_type, size_t count,
+                                   milliseconds limit) {
+    std::vector<std::string> frames;
+    const auto end = std::chrono::steady_clock::now() + limit;
+    while (frames.size() < count) {
+      const auto left = std::chrono::ceil<milliseconds>(
+          end - std::chrono::steady_clock::now());
+      pollfd ready{.fd = fd_.get(), .events = POLLIN, .revents = 0};
+      if (left.count() <= 0 ||
+          poll(&ready, 1, static_cast<int>(left.count())) <= 0) {
+        break;
+      }
+      char buffer[2048];
+      sockaddr_ll from{};
+      socklen_t length = sizeof(from);
+      const ssize_t got = recvfrom(fd_.get(), buffer, sizeof(buffer), 0,
+                                   reinterpret_cast<sockaddr*>(&from), &length);
+      if (got < ETH_HLEN || from.sll_pkttype == PACKET_OUTGOING ||
+          from.sll_protocol != htons(ether_type)) {
+        continue;
+      }
+      frames.emplace_back(buffer, static_cast<size_t>(got));
+    }
+    return frames;
+  }
+
+ private:
+  os::UniqueFd fd_;
+  bool ok_ = false;
+};
+
+// "Who has `target`? Tell `sender`."
+std::string ArpRequest(const std::string& sender, const std::string& target) {
+  const MacAddress mac = {0x02, 0, 0, 0, 0, 0x99};
+  std::string frame = AnnouncementFrame(*ipam::IpAddress::Parse(sender), mac);
+  const auto bytes = ipam::IpAddress::Parse(target)->Bytes();
+  frame.replace(38, 4, reinterpret_cast<const char*>(bytes.data()), 4);
+  return frame;
+}
+
+class NamedParentTest : public NetworkTest {
+ protected:
+  NamedParentTest() {
+    Connect(node_, third_, "lan0");
+    node_.Shell("ip address add 10.9.0.1/16 dev lan0");
+    third_.Shell("ip address add 10.9.0.2/16 dev lan0");
+    options_.parent = "lan0";
+    options_.range = "10.9.7.0/24";
+  }
+
+  // Distinct senders of answers to an ARP request by the third host.
+  size_t ArpAnswers(const std::string& target) {
+    Wire wire(third_, "lan0");
+    EXPECT_TRUE(wire.ok());
+    wire.Send(ArpRequest("10.9.0.2", target));
+    std::set<std::string> senders;
+    for (const std::string& frame :
+         wire.Receive(ETH_P_ARP, 2, milliseconds(300))) {
+      if (frame[21] == 2) senders.insert(frame.substr(22, 6));
+    }
+    return senders.size();
+  }
+
+  TestHost third_;
+};
+
+TEST_F(NamedParentTest, NodePodsAndNeighboursReachEachOther) {
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(network_->GetReadiness().ready)
+      << network_->GetReadiness().message;
+  Pod pod;
+  const auto addresses = network_->Attach(pod.Request());
+  ASSERT_TRUE(addresses.ok()) << addresses.status();
+  EXPECT_EQ(addresses->ip, "10.9.7.1");
+  EXPECT_TRUE(Reaches(node_, pod.host, addresses->ip));
+  EXPECT_TRUE(Reaches(pod.host, node_, "10.9.0.1"));
+  EXPECT_TRUE(Reaches(third_, pod.host, addresses->ip));
+  EXPECT_TRUE(Reaches(pod.host, third_, "10.9.0.2"));
+  EXPECT_TRUE(Reaches(third_, node_, "10.9.0.1"));
+  EXPECT_THAT(pod.host.Shell("ip address show eth0"), HasSubstr("10.9.7.1/16"));
+}
+
+TEST_F(NamedParentTest, TheNodesAddressHasOneArpAnswer) {
+  ASSERT_TRUE(Start().ok());
+  Pod pod;
+  ASSERT_TRUE(network_->Attach(pod.Request()).ok());
+  EXPECT_EQ(ArpAnswers("10.9.0.1"), 1u);
+  EXPECT_EQ(ArpAnswers("10.9.7.1"), 1u);
+  // The test does see a second answer where there is one.
+  node_.Run([] {
+    FILE* const file =
+        fopen("/proc/sys/net/ipv4/conf/pinion-host/arp_ignore", "we");
+    ASSERT_NE(file, nullptr);
+    fputs("0", file);
+    fclose(file);
+  });
+  EXPECT_EQ(ArpAnswers("10.9.0.1"), 2u);
+}
+
+TEST_F(NamedParentTest, AnnouncesThePodThreeTimes) {
+  ASSERT_TRUE(Start().ok());
+  Wire wire(third_, "lan0");
+  ASSERT_TRUE(wire.ok());
+  Pod pod;
+  ASSERT_TRUE(network_->Attach(pod.Request()).ok());
+  const ipam::IpAddress address = *ipam::IpAddress::Parse("10.9.7.1");
+  const std::string expected = AnnouncementFrame(address, MacFor(address));
+  const std::vector<std::string> frames =
+      wire.Receive(ETH_P_ARP, 4, milliseconds(2500));
+  EXPECT_EQ(std::count(frames.begin(), frames.end(), expected), 3);
+}
+
+TEST_F(NamedParentTest, UsesTheGatewayAndItsOwnAddressOutsideThePodsSubnet) {
+  // Pods in a subnet of their own on the same wire.
+  options_.range = "10.50.3.0/24";
+  options_.subnet = "10.50.0.0/16";
+  options_.gateway = "10.50.0.1";
+  options_.service_cidr = "10.96.0.0/12";
+  third_.Shell("ip address add 10.50.0.1/16 dev lan0");
+  ASSERT_TRUE(Start().ok());
+  Pod pod;
+  const auto addresses = network_->Attach(pod.Request());
+  ASSERT_TRUE(addresses.ok()) << addresses.status();
+  EXPECT_EQ(addresses->ip, "10.50.3.1");
+  const std::string routes = pod.host.Shell("ip route");
+  EXPECT_THAT(routes, HasSubstr("default via 10.50.0.1 dev eth0"));
+  EXPECT_THAT(routes, HasSubstr("10.96.0.0/12 via 10.9.0.1 dev eth0"));
+  EXPECT_THAT(routes, HasSubstr("10.9.0.1 dev eth0"));
+  EXPECT_TRUE(Reaches(node_, pod.host, addresses->ip));
+  EXPECT_TRUE(Reaches(pod.host, node_, "10.9.0.1"));
+  EXPECT_TRUE(Reaches(pod.host, third_, "10.50.0.1"));
+}
+
+TEST_F(NamedParentTest, AParentWithoutAddressLeavesTheNodesToTheHostLink) {
+  node_.Shell("ip address flush dev lan0");
+  ASSERT_TRUE(Start().ok());
+  Pod pod;
+  const auto addresses = network_->Attach(pod.Request());
+  ASSERT_TRUE(addresses.ok()) << addresses.status();
+  EXPECT_EQ(addresses->ip, "10.9.7.2");
+  EXPECT_TRUE(Reaches(node_, pod.host, "10.9.7.2"));
+  EXPECT_TRUE(Reaches(pod.host, node_, "10.9.7.1"));
+}
+
+TEST_F(NamedParentTest, FollowsItsParent) {
+  options_.parent = "late0";
+  ASSERT_TRUE(Start().ok());
+  const auto reason = [this] { return network_->GetReadiness().reason; };
+  EXPECT_EQ(reason(), "ParentMissing");
+  EXPECT_THAT(network_->GetReadiness().message, HasSubstr("late0"));
+  Pod before;
+  EXPECT_EQ(network_->Attach(before.Request()).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+
+  node_.Shell("ip link add late0 type veth peer name late1");
+  EXPECT_TRUE(Eventually([&] { return reason() == "ParentDown"; })) << reason();
+  node_.Shell("ip link set late0 up && ip link set late1 up");
+  EXPECT_TRUE(Eventually([&] { return network_->GetReadiness().ready; }))
+      << reason();
+  Pod pod;
+  ASSERT_TRUE(network_->Attach(pod.Request()).ok());
+  EXPECT_TRUE(Reaches(node_, pod.host, "10.9.7.2"));
+
+  node_.Shell("ip link set late1 down");  // the cable is pulled
+  EXPECT_TRUE(Eventually([&] { return reason() == "ParentDown"; })) << reason();
+  node_.Shell("ip link set late1 up");
+  EXPECT_TRUE(Eventually([&] { return network_->GetReadiness().ready; }));
+  EXPECT_TRUE(Reaches(node_, pod.host, "10.9.7.2"));
+
+  node_.Shell("ip link delete late0");
+  EXPECT_TRUE(Eventually([&] { return reason() == "ParentMissing"; }))
+      << reason();
+  ASSERT_TRUE(network_->Detach(pod.id).ok());
+  node_.Shell(
+      "ip link add late0 type veth peer name late1 && ip link set late0 up && "
+      "ip link set late1 up");
+  EXPECT_TRUE(Eventually([&] { return network_->GetReadiness().ready; }))
+      << reason();
+  Pod after;
+  const auto addresses = network_->Attach(after.Request());
+  ASSERT_TRUE(addresses.ok()) << addresses.status();
+  EXPECT_TRUE(Reaches(node_, after.host, addresses->ip));
+  // Every change was seen; the addresses were not lost on the way.
+  EXPECT_EQ(Addresses("10.9.7.0/24", "in_use"), 1);
+}
+
+TEST_F(NamedParentTest, NeverTouchesTheParent) {
+  const std::string before = node_.Shell("ip -d -o address show lan0");
+  ASSERT_TRUE(Start().ok());
+  network_.reset();
+  absl::Status removed;
+  node_.Run([&] { removed = RemoveNodeDevices(options_); });
+  EXPECT_TRUE(removed.ok()) << removed;
+  EXPECT_EQ(node_.Shell("ip -d -o address show lan0"), before);
+  EXPECT_THAT(node_.Shell("ip -o link"),
+              testing::Not(HasSubstr(options_.host_link_name)));
+}
+
+class PodCidrTest : public NetworkTest {};
+
+TEST_F(PodCidrTest, WaitsForItAndRemembersIt) {
+  ASSERT_TRUE(Start().ok());
+  EXPECT_EQ(network_->GetReadiness().reason, "NoPodCidr");
+  EXPECT_TRUE(network_->SetPodCidr("").ok());
+  EXPECT_EQ(network_->GetReadiness().reason, "NoPodCidr");
+  ASSERT_TRUE(network_->SetPodCidr("10.8.1.0/24").ok());
+  EXPECT_TRUE(network_->GetReadiness().ready)
+      << network_->GetReadiness().message;
+  Pod pod;
+  ASSERT_TRUE(network_->Attach(pod.Request()).ok());
+  EXPECT_TRUE(Reaches(node_, pod.host, "10.8.1.2"));
+  // The kubelet tells it once, not after every restart of ours.
+  ASSERT_TRUE(Start().ok());
+  EXPECT_TRUE(network_->GetReadiness().ready);
+  ASSERT_TRUE(network_->Reconcile({{pod.id, {"10.8.1.2"}}}).ok());
+  EXPECT_EQ(Addresses("10.8.1.0/24", "in_use"), 1);
+}
+
+TEST_F(PodCidrTest, RefusesBadOnes) {
+  ASSERT_TRUE(Start().ok());
+  for (const char* bad :
+       {"10.8.1.0", "10.8.1.1/24", "x", "10.8.1.0/24,10.8.2.0/24",
+        "10.8.1.0/32", "10.8.1.0/24,"}) {
+    EXPECT_EQ(network_->SetPodCidr(bad).code(),
+              absl::StatusCode::kInvalidArgument)
+        << bad;
+  }
+  EXPECT_EQ(network_->GetReadiness().reason, "NoPodCidr");
+  EXPECT_TRUE(network_->SetPodCidr("10.8.1.0/30,fd00:8::/64").ok());
+  EXPECT_TRUE(network_->GetReadiness().ready);
+}
+
+TEST_F(PodCidrTest, DoesNotChangeWhileAddressesAreInUse) {
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(network_->SetPodCidr("10.8.1.0/24").ok());
+  Pod pod, next;
+  ASSERT_TRUE(network_->Attach(pod.Request()).ok());
+  EXPECT_TRUE(network_->SetPodCidr("10.8.1.0/24").ok());
+  const absl::Status refused = network_->SetPodCidr("10.8.2.0/24");
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(refused.message(),
+            "the pod CIDR cannot change from 10.8.1.0/24 to 10.8.2.0/24 while "
+            "1 addresses are in use");
+  ASSERT_TRUE(network_->Detach(pod.id).ok());
+  ASSERT_TRUE(network_->SetPodCidr("10.8.2.0/24").ok());
+  const auto addresses = network_->Attach(next.Request());
+  ASSERT_TRUE(addresses.ok()) << addresses.status();
+  EXPECT_EQ(addresses->ip, "10.8.2.2");
+  EXPECT_TRUE(Reaches(node_, next.host, "10.8.2.2"));
+  // The former range's route and address are gone.
+  EXPECT_THAT(node_.Shell("ip -o address; ip route"),
+              testing::Not(HasSubstr("10.8.1.")));
+  EXPECT_EQ(Addresses("10.8.1.0/24", "capacity"), 0);
+}
+
+TEST_F(PodCidrTest, AConfiguredRangeWins) {
+  options_.range = "10.8.3.0/24";
+  ASSERT_TRUE(Start().ok());
+  EXPECT_TRUE(network_->SetPodCidr("10.8.1.0/24").ok());
+  EXPECT_FALSE(network_->SetPodCidr("10.8.1.0/33").ok());
+  Pod pod;
+  EXPECT_EQ(network_->Attach(pod.Request())->ip, "10.8.3.2");
+}
+
+TEST_F(PodCidrTest, ClaimsForKnownPodsWhenItComesLate) {
+  ASSERT_TRUE(Start().ok());
+  Pod pod, gone;
+  ASSERT_TRUE(
+      network_->Reconcile({{pod.id, {"10.8.1.2"}}, {gone.id, {"10.8.1.3"}}})
+          .ok());
+  ASSERT_TRUE(network_->Detach(gone.id).ok());
+  ASSERT_TRUE(network_->SetPodCidr("10.8.1.0/24").ok());
+  EXPECT_EQ(Addresses("10.8.1.0/24", "in_use"), 1);
+  Pod next;
+  EXPECT_EQ(network_->Attach(next.Request())->ip, "10.8.1.3");
+}
+
+}  // namespace
+}  // namespace pinion::network
