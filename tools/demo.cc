@@ -412,6 +412,7 @@ absl::Status Demo::SetUp() {
   }
   PINION_RETURN_IF_ERROR(Step("piniond", [&] { return bed_.StartDaemon(); }));
   client_ = std::make_unique<CriClient>(bed_.socket());
+  PINION_RETURN_IF_ERROR(client_->AwaitReady(std::chrono::seconds(20)));
   PINION_RETURN_IF_ERROR(Step("Version, Status", [&] { return Status(); }));
   before_ = CountNow();
   return Step("PullImage", [&] { return Pull(); });
