@@ -78,9 +78,10 @@ absl::Status ForClient(const absl::Status& status) {
   if (!unknown && status.message().size() <= kMaxMessage) return status;
   std::string message(status.message());
   if (message.size() > kMaxMessage) {
-    message.resize(kMaxMessage);
-    // Not in the middle of a character of UTF-8.
-    while (!message.empty() && (message.back() & 0x80) != 0) message.pop_back();
+    // Not in the middle of a character of UTF-8: its later bytes are 10xxxxxx.
+    size_t end = kMaxMessage;
+    while (end > 0 && (message[end] & 0xC0) == 0x80) --end;
+    message.resize(end);
     absl::StrAppend(&message, "...");
   }
   return absl::Status(unknown ? absl::StatusCode::kInternal : status.code(),

@@ -1,5 +1,7 @@
 #include "cri/server.h"
 
+#include <grpc/grpc.h>
+#include <grpc/support/log.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/impl/service_type.h>
 #include <grpcpp/resource_quota.h>
@@ -11,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
+#include "base/log.h"
 #include "base/status_macros.h"
 #include "cri/grpc_services.h"
 #include "cri/message_limit.h"
@@ -23,6 +26,26 @@ namespace {
 // the last one takes a call; after a burst all but kMaxPollers end.
 constexpr int kMinPollers = 1;
 constexpr int kMaxPollers = 4;
+
+// What gRPC has to say (errors only, unless GRPC_VERBOSITY asks for more).
+void LogForGrpc(gpr_log_func_args* args) {
+  const LogLevel level = args->severity == GPR_LOG_SEVERITY_ERROR
+                             ? LogLevel::kWarning
+                             : LogLevel::kDebug;
+  Log(level, "grpc", {{"message", args->message}});
+}
+
+// Once per process: gRPC's log goes into ours, and the library stays set up.
+// Its shutdown with the last object would wait up to 10 s for a thread of its
+// own (backup poller, gRPC 1.51).
+void SetUpGrpc() {
+  static const bool done = [] {
+    gpr_set_log_function(LogForGrpc);
+    grpc_init();
+    return true;
+  }();
+  (void)done;
+}
 
 // gRPC takes a URI and decodes what is percent-encoded in it.
 std::string SocketUri(const std::string& path) {
@@ -90,6 +113,7 @@ class Server::Impl {
   }
 
   absl::Status Start() {
+    SetUpGrpc();
     PINION_RETURN_IF_ERROR(os::CheckNobodyServes(options_.socket_path));
     {
       // Nobody else gets in before the group and the mode are set.
