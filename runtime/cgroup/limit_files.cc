@@ -250,8 +250,9 @@ absl::StatusOr<std::vector<Setting>> ToSettings(
                                                    resources.unified().end());
   for (const auto& [file, value] : unified) {
     PINION_RETURN_IF_ERROR(CheckUnified(file, value));
-    std::erase_if(settings,
-                  [&](const Setting& setting) { return setting.file == file; });
+    std::erase_if(settings, [&file = file](const Setting& setting) {
+      return setting.file == file;
+    });
     settings.push_back({file, value});
   }
   return settings;
