@@ -60,6 +60,11 @@ function(pinion_test name)
   cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SRCS;DEPS" ${ARGN})
   pinion_binary(${name} SRCS ${ARG_SRCS}
                 DEPS ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  if(PINION_SANITIZE STREQUAL "thread")
+    target_sources(${name} PRIVATE
+                   ${CMAKE_SOURCE_DIR}/tests/support/tsan_absl.cc)
+    target_link_libraries(${name} PRIVATE absl::synchronization)
+  endif()
   set_target_properties(${name} PROPERTIES
                         RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   if(NOT ARG_LABEL)
