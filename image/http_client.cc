@@ -101,8 +101,13 @@ class CurlTransfer : public HttpTransfer {
       return absl::InternalError("curl_multi_add_handle failed");
     }
     added_ = true;
-    while (!headers_done_ && !done_) PINION_RETURN_IF_ERROR(Step());
-    if (done_ && !headers_done_) {
+    while (!headers_done_ && !done_) {
+      const absl::Status status = Step();
+      if (status.ok()) continue;
+      if (!headers_done_) return status;
+      error_status_ = status;
+    }
+    if (!headers_done_) {
       return absl::UnavailableError(
           absl::StrCat("GET ", WithoutQuery(request_.url.text),
                        ": the answer has no header"));
@@ -117,10 +122,13 @@ class CurlTransfer : public HttpTransfer {
       paused_ = false;
       curl_easy_pause(easy_, CURLPAUSE_CONT);
     }
-    if (buffer_.empty()) {
-      while (fresh_.empty() && !done_) PINION_RETURN_IF_ERROR(Step());
+    while (buffer_.empty() && error_status_.ok() && !done_) {
+      error_status_ = Step();
       buffer_.swap(fresh_);
     }
+    // What came before the connection broke comes first: the next attempt
+    // goes on after it.
+    if (buffer_.empty() && !error_status_.ok()) return error_status_;
     return std::string_view(buffer_);
   }
 
@@ -278,6 +286,7 @@ class CurlTransfer : public HttpTransfer {
   bool headers_done_ = false;
   bool done_ = false;
   bool paused_ = false;
+  absl::Status error_status_;  // comes after the data in front of it
   std::string fresh_;   // what libcurl brought
   std::string buffer_;  // what the consumer looks at
   uint64_t received_ = 0;

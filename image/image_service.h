@@ -45,6 +45,10 @@ struct ImageInfo {
   // Directories below the store's root, topmost first: what overlayfs calls
   // lowerdir. Short and numeric: "layers/17".
   std::vector<std::string> layer_dirs;
+  // The one of them whose own owner and mode are those of the image's root
+  // directory (the topmost whose archive says something of it): what an upper
+  // directory must be given, as overlayfs shows the topmost one's.
+  std::string root_layer_dir;
 };
 
 // A secret: never logged.
@@ -81,6 +85,9 @@ struct Options {
   std::string no_proxy;
   // Layers of one pull that are fetched and unpacked at a time.
   int parallel_layers = 8;
+  // A transfer that brings less than 1 KiB/s for so long has stalled and is
+  // tried again.
+  int stall_seconds = 30;
   // Images (reference globs) that RemoveImage refuses and status calls
   // pinned.
   std::vector<std::string> pinned_images;

@@ -12,6 +12,7 @@
 #include "base/status_macros.h"
 #include "image/config.h"
 #include "image/inflate.h"
+#include "image/inherit.h"
 #include "image/json.h"
 #include "image/layer_tree.h"
 #include "image/layer_unpacker.h"
@@ -92,6 +93,32 @@ class Installation {
     return first_error_;
   }
 
+  // Once all are there: from the bottom up, as a layer may inherit what the
+  // one below it has inherited.
+  absl::Status Inherit() {
+    const std::vector<int64_t> layers = numbers();
+    const bool needed =
+        std::any_of(layers.begin(), layers.end(), [this](int64_t number) {
+          return !store_.layers().ImplicitDirectories(number).empty();
+        });
+    if (!needed) return absl::OkStatus();
+    std::vector<os::UniqueFd> open;
+    for (size_t i = 0; i < layers.size(); ++i) {
+      PINION_ASSIGN_OR_RETURN(os::UniqueFd layer,
+                              store_.layers().Open(layers[i]));
+      const std::vector<std::string> implicit =
+          store_.layers().ImplicitDirectories(layers[i]);
+      if (!implicit.empty()) {
+        std::vector<const os::UniqueFd*> below;
+        for (size_t j = i; j-- > 0;) below.push_back(&open[j]);
+        PINION_RETURN_IF_ERROR_AS(InheritAttributes(layer, implicit, below),
+                                  absl::StrCat("layer ", layers[i]));
+      }
+      open.push_back(std::move(layer));
+    }
+    return absl::OkStatus();
+  }
+
   std::vector<int64_t> numbers() const {
     std::vector<int64_t> result;
     for (const auto& lease : leases_) result.push_back(lease->number());
@@ -140,6 +167,8 @@ class Installation {
     PINION_RETURN_IF_ERROR(CheckDigest(packed.Finish(), blob.digest, "blob"));
     PINION_RETURN_IF_ERROR(CheckDigest(
         unpacked.Finish(), config_.diff_ids[index], "unpacked layer"));
+    record.implicit.assign(tree.implicit().begin(), tree.implicit().end());
+    if (!record.implicit.empty()) record.chain_id = chains_[index];
     record.bytes = tree.bytes();
     record.inodes = tree.inodes();
     record.root_given = tree.root_given();
@@ -193,6 +222,7 @@ absl::StatusOr<std::string> InstallImage(
   {
     Installation installation(source, manifest, config, store, options);
     status = installation.FetchLayers();
+    if (status.ok()) status = installation.Inherit();
     if (status.ok()) {
       status = store.Add({manifest.config.digest.text(), std::move(text),
                           installation.numbers()},

@@ -54,10 +54,7 @@ const Json* Member(const Json& object, const char* key) {
   return &*found;
 }
 
-}  // namespace
-
-absl::StatusOr<Json> ParseJsonObject(std::string_view text,
-                                     const std::string& what) {
+absl::StatusOr<Json> Parse(std::string_view text, const std::string& what) {
   if (text.size() > kMaxJsonBytes) {
     return absl::InvalidArgumentError(
         absl::StrCat(what, ": longer than ", kMaxJsonBytes, " bytes"));
@@ -67,8 +64,25 @@ absl::StatusOr<Json> ParseJsonObject(std::string_view text,
   if (document.is_discarded()) {
     return absl::InvalidArgumentError(absl::StrCat(what, ": not JSON"));
   }
-  if (!document.is_object()) {
+  return document;
+}
+
+}  // namespace
+
+absl::StatusOr<Json> ParseJsonObject(std::string_view text,
+                                     const std::string& what) {
+  auto document = Parse(text, what);
+  if (document.ok() && !document->is_object()) {
     return absl::InvalidArgumentError(absl::StrCat(what, ": not an object"));
+  }
+  return document;
+}
+
+absl::StatusOr<Json> ParseJsonArray(std::string_view text,
+                                    const std::string& what) {
+  auto document = Parse(text, what);
+  if (document.ok() && !document->is_array()) {
+    return absl::InvalidArgumentError(absl::StrCat(what, ": not an array"));
   }
   return document;
 }

@@ -27,6 +27,10 @@ inline constexpr size_t kMaxJsonBytes = size_t{4} << 20;
 absl::StatusOr<Json> ParseJsonObject(std::string_view text,
                                      const std::string& what);
 
+// The same for an array.
+absl::StatusOr<Json> ParseJsonArray(std::string_view text,
+                                    const std::string& what);
+
 // The member `key` of `object`: the default if it is absent or null,
 // InvalidArgument if it is there with another type.
 absl::StatusOr<std::string> JsonString(const Json& object, const char* key);

@@ -172,6 +172,26 @@ void LayerStore::Drop(int64_t number) {
   }
 }
 
+absl::StatusOr<os::UniqueFd> LayerStore::Open(int64_t number) const {
+  // Held, so that Publish does not rename it meanwhile.
+  const absl::MutexLock lock(&mutex_);
+  const auto found = layers_.find(number);
+  if (found == layers_.end()) {
+    return absl::NotFoundError(absl::StrCat("no layer ", number));
+  }
+  return os::OpenAt(
+      directory_.get(),
+      found->second.published ? absl::StrCat(number) : TemporaryName(number),
+      O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+}
+
+std::vector<std::string> LayerStore::ImplicitDirectories(int64_t number) const {
+  const absl::MutexLock lock(&mutex_);
+  const auto found = layers_.find(number);
+  if (found == layers_.end() || found->second.published) return {};
+  return found->second.record.implicit;
+}
+
 absl::StatusOr<std::vector<LayerRecord>> LayerStore::Publish(
     const std::vector<int64_t>& numbers) {
   const absl::MutexLock publishing(&publish_mutex_);
@@ -192,12 +212,14 @@ absl::StatusOr<std::vector<LayerRecord>> LayerStore::Publish(
   for (const int64_t number : unpublished) {
     const std::string from = TemporaryName(number);
     const std::string to = absl::StrCat(number);
+    const absl::MutexLock lock(&mutex_);
     if (renameat(directory_.get(), from.c_str(), directory_.get(),
                  to.c_str()) != 0) {
       return os::ErrnoStatus("rename layer " + from);
     }
-    const absl::MutexLock lock(&mutex_);
-    layers_.at(number).published = true;
+    Layer& layer = layers_.at(number);
+    layer.published = true;
+    layer.record.implicit.clear();
   }
   if (fsync(directory_.get()) != 0) return os::ErrnoStatus("fsync layers");
   return unrecorded;

@@ -69,6 +69,11 @@ class LayerStore {
                                   const std::string& chain_id,
                                   const Maker& make);
 
+  // The layer's directory, wherever it is now.
+  absl::StatusOr<os::UniqueFd> Open(int64_t number) const;
+  // What a layer that is not published yet must take from those below it.
+  std::vector<std::string> ImplicitDirectories(int64_t number) const;
+
   // Syncs and renames the layers that need it; call with leases on all. The
   // result: the records of those that have none in the database yet.
   absl::StatusOr<std::vector<LayerRecord>> Publish(

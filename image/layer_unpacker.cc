@@ -6,66 +6,26 @@
 
 #include <cerrno>
 #include <limits>
-#include <memory>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "image/tar_reader.h"
 #include "os/error.h"
 
 namespace pinion::image {
 namespace {
 
-struct FreeArchive {
-  void operator()(archive* a) const { archive_read_free(a); }
-};
-
-// What libarchive reads from; it keeps the status that libarchive cannot
-// carry.
-struct Input {
-  ByteStream* stream;
-  absl::Status status;
-  bool ended = false;
-};
-
-la_ssize_t ReadInput(archive* a, void* data, const void** buffer) {
-  auto* input = static_cast<Input*>(data);
-  *buffer = nullptr;
-  if (input->ended) return 0;
-  const auto chunk = input->stream->Next();
-  if (!chunk.ok()) {
-    input->status = chunk.status();
-    input->ended = true;
-    archive_set_error(a, EIO, "read");
-    return -1;
-  }
-  input->ended = chunk->empty();
-  *buffer = chunk->data();
-  return static_cast<la_ssize_t>(chunk->size());
-}
-
 class Unpacker {
  public:
   Unpacker(ByteStream& tar, LayerTree& tree, const UnpackLimits& limits)
-      : input_{&tar, {}, false},
-        tree_(tree),
-        limits_(limits),
-        archive_(archive_read_new()) {}
+      : reader_(&tar), tree_(tree), limits_(limits) {}
 
   absl::Status Run() {
-    archive_read_support_format_tar(archive_.get());
-    // Names are bytes, whatever the locale.
-    archive_read_set_options(archive_.get(), "tar:hdrcharset=BINARY");
-    if (archive_read_open(archive_.get(), &input_, nullptr, ReadInput,
-                          nullptr) != ARCHIVE_OK) {
-      return Error("open");
-    }
     uint64_t entries = 0;
     while (true) {
-      archive_entry* entry = nullptr;
-      const int code = archive_read_next_header(archive_.get(), &entry);
-      if (code == ARCHIVE_EOF) return tree_.Finish();
-      if (code != ARCHIVE_OK && code != ARCHIVE_WARN) return Error("header");
+      PINION_ASSIGN_OR_RETURN(archive_entry * entry, reader_.Next());
+      if (entry == nullptr) return tree_.Finish();
       if (++entries > limits_.entries) {
         return absl::InvalidArgumentError(
             absl::StrCat("layer has more than ", limits_.entries, " entries"));
@@ -75,13 +35,6 @@ class Unpacker {
   }
 
  private:
-  absl::Status Error(const std::string& what) {
-    if (!input_.status.ok()) return input_.status;
-    const char* const text = archive_error_string(archive_.get());
-    return absl::InvalidArgumentError(absl::StrCat(
-        "corrupt layer: tar ", what, ": ", text == nullptr ? "?" : text));
-  }
-
   absl::Status ApplyEntry(archive_entry* from) {
     TreeEntry entry;
     const char* const path = archive_entry_pathname(from);
@@ -113,18 +66,14 @@ class Unpacker {
     ReadXattrs(from, entry);
     PINION_ASSIGN_OR_RETURN(const os::UniqueFd file, tree_.Apply(entry));
     if (!file.valid()) return absl::OkStatus();
-    const int64_t size = archive_entry_size(from);
-    if (size < 0 || static_cast<uint64_t>(size) > limits_.bytes - bytes_) {
-      return TooLarge();
+    const auto size = static_cast<uint64_t>(archive_entry_size(from));
+    if (size > limits_.bytes - bytes_) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "layer has files of more than ", limits_.bytes, " bytes"));
     }
-    bytes_ += static_cast<uint64_t>(size);
+    bytes_ += size;
     PINION_RETURN_IF_ERROR(CopyContent(file, entry, size));
-    return tree_.FinishFile(file, entry, static_cast<uint64_t>(size));
-  }
-
-  absl::Status TooLarge() const {
-    return absl::InvalidArgumentError(
-        absl::StrCat("layer has files of more than ", limits_.bytes, " bytes"));
+    return tree_.FinishFile(file, entry, size);
   }
 
   static void ReadXattrs(archive_entry* from, TreeEntry& entry) {
@@ -140,50 +89,38 @@ class Unpacker {
   }
 
   absl::Status CopyContent(const os::UniqueFd& file, const TreeEntry& entry,
-                           int64_t size) {
-    int64_t end = 0;
+                           uint64_t size) {
+    uint64_t end = 0;
     while (true) {
-      const void* data = nullptr;
-      size_t count = 0;
-      int64_t offset = 0;
-      const int code =
-          archive_read_data_block(archive_.get(), &data, &count, &offset);
-      if (code == ARCHIVE_EOF) break;
-      if (code != ARCHIVE_OK && code != ARCHIVE_WARN) return Error("data");
-      // A sparse file's map is foreign data, too.
-      if (offset < 0 || offset > size ||
-          count > static_cast<uint64_t>(size - offset)) {
-        return TooLarge();
-      }
-      PINION_RETURN_IF_ERROR(Write(file, entry, data, count, offset));
-      end = offset + static_cast<int64_t>(count);
+      PINION_ASSIGN_OR_RETURN(const auto block, reader_.NextBlock());
+      if (!block.has_value()) break;
+      PINION_RETURN_IF_ERROR(Write(file, entry, block->data, block->offset));
+      end = block->offset + block->data.size();
     }
-    if (end < size && ftruncate(file.get(), size) != 0) {
+    if (end < size && ftruncate(file.get(), static_cast<off_t>(size)) != 0) {
       return os::ErrnoStatus("ftruncate " + entry.path);
     }
     return absl::OkStatus();
   }
 
   static absl::Status Write(const os::UniqueFd& file, const TreeEntry& entry,
-                            const void* data, size_t count, int64_t offset) {
-    const char* next = static_cast<const char*>(data);
-    while (count > 0) {
-      const ssize_t n = pwrite(file.get(), next, count, offset);
+                            std::string_view data, uint64_t offset) {
+    while (!data.empty()) {
+      const ssize_t n = pwrite(file.get(), data.data(), data.size(),
+                               static_cast<off_t>(offset));
       if (n < 0) {
         if (errno == EINTR) continue;
         return os::ErrnoStatus("write " + entry.path);
       }
-      next += n;
-      offset += n;
-      count -= static_cast<size_t>(n);
+      data.remove_prefix(static_cast<size_t>(n));
+      offset += static_cast<uint64_t>(n);
     }
     return absl::OkStatus();
   }
 
-  Input input_;
+  TarReader reader_;
   LayerTree& tree_;
   const UnpackLimits limits_;
-  const std::unique_ptr<archive, FreeArchive> archive_;
   uint64_t bytes_ = 0;
 };
 

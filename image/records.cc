@@ -47,10 +47,14 @@ absl::StatusOr<AllRecords> Records::Load() {
       "SELECT number, diff_id, chain_id, bytes, inodes, root_given,"
       " root_opaque FROM image_layers ORDER BY number",
       {}, [&all](const os::SqlRow& row) {
-        all.layers.push_back({row.Int(0), row.Text(1), row.Text(2),
+        all.layers.push_back({row.Int(0),
+                              row.Text(1),
+                              row.Text(2),
                               static_cast<uint64_t>(row.Int(3)),
                               static_cast<uint64_t>(row.Int(4)),
-                              row.Int(5) != 0, row.Int(6) != 0});
+                              row.Int(5) != 0,
+                              row.Int(6) != 0,
+                              {}});
       }));
   std::map<std::string, std::vector<int64_t>> layers;
   PINION_RETURN_IF_ERROR(database_->Query(

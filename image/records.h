@@ -29,6 +29,9 @@ struct LayerRecord {
   uint64_t inodes = 0;
   bool root_given = false;   // the archive had an entry for "./"
   bool root_opaque = false;  // hides all layers below
+  // Directories that take their attributes from the layers below; known from
+  // unpacking to publishing, not stored.
+  std::vector<std::string> implicit;
 };
 
 struct ImageRecord {

@@ -7,9 +7,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/status_macros.h"
+#include "image/archive_spool.h"
 #include "image/hosts_config.h"
 #include "image/http_client.h"
+#include "image/import.h"
 #include "image/installer.h"
 #include "os/file.h"
 
@@ -74,7 +77,6 @@ Service::Service(const Options& options, const Platform& platform,
                  metrics::Registry& metrics)
     : options_(options),
       platform_(platform),
-      metrics_(metrics),
       pulls_ok_(metrics.AddCounter("pinion_image_pulls_total",
                                    "Image pulls by result.",
                                    {{"result", "ok"}})),
@@ -95,7 +97,20 @@ Service::~Service() = default;
 
 absl::Status Service::Open() {
   PINION_ASSIGN_OR_RETURN(store_, Store::Create(options_, &cancel_));
+  UpdateGauges();
   return absl::OkStatus();
+}
+
+// After changes, not at scrapes: a registry may outlive the service.
+void Service::UpdateGauges() {
+  const std::vector<LayerRecord> layers = store_->layers().List();
+  double bytes = 0;
+  for (const LayerRecord& layer : layers) {
+    bytes += static_cast<double>(layer.bytes);
+  }
+  images_.Set(static_cast<double>(store_->List().size()));
+  layers_.Set(static_cast<double>(layers.size()));
+  bytes_.Set(bytes);
 }
 
 void Service::Stop() {
@@ -147,6 +162,7 @@ absl::StatusOr<std::string> Service::PullOnce(const Reference& reference,
   // The buffers of eight layers: back to the system, not kept for a next
   // pull that may be days away.
   malloc_trim(0);
+  UpdateGauges();
   if (!result.ok()) return PullError(result.status(), reference);
   return result;
 }
@@ -158,8 +174,10 @@ absl::StatusOr<std::string> Service::Fetch(const Reference& reference,
       std::vector<Endpoint> endpoints,
       FindEndpoints(options_.registry_config_dir, reference.domain,
                     IsPlainHttp(reference.domain)));
+  TransferLimits limits;
+  limits.stall = std::chrono::seconds(options_.stall_seconds);
   HttpClient client(
-      {options_.http_proxy, options_.https_proxy, options_.no_proxy}, {},
+      {options_.http_proxy, options_.https_proxy, options_.no_proxy}, limits,
       &cancel_);
   RegistryClient registry(&client, &cancel_, reference, std::move(endpoints),
                           credentials);
@@ -208,7 +226,25 @@ absl::StatusOr<Manifest> Service::FetchManifest(RegistryClient& registry,
 
 absl::StatusOr<ImageService::Imported> Service::Import(
     const std::string& archive_path, const std::string& reference) {
-  return absl::UnimplementedError(archive_path + reference);
+  ImportOptions import;
+  import.reference = reference;
+  import.default_registry = options_.default_registry;
+  import.platform = platform_;
+  import.install = {options_.parallel_layers, &cancel_, {}};
+  const std::string phrase = absl::StrCat("import ", archive_path);
+  // Below layers/, where the next start removes what a crash leaves.
+  PINION_ASSIGN_OR_RETURN_AS(
+      const auto spool,
+      ArchiveSpool::Create(
+          archive_path,
+          absl::StrCat(options_.root, "/layers/tmp-import-", NewId()),
+          &cancel_),
+      phrase);
+  auto imported = ImportArchive(*spool, import, *store_);
+  malloc_trim(0);
+  UpdateGauges();
+  if (!imported.ok()) return Annotate(imported.status(), phrase);
+  return imported;
 }
 
 std::vector<ImageInfo> Service::List() const { return store_->List(); }
@@ -218,7 +254,9 @@ std::optional<ImageInfo> Service::Find(const std::string& reference) const {
 }
 
 absl::Status Service::Remove(const std::string& reference) {
-  return Annotate(store_->Remove(reference), "remove image");
+  const absl::Status status = store_->Remove(reference);
+  UpdateGauges();
+  return Annotate(status, "remove image");
 }
 
 absl::StatusOr<ImageInfo> Service::Hold(const std::string& reference,
@@ -231,9 +269,16 @@ absl::Status Service::HoldLayers(const std::vector<std::string>& layer_dirs,
   return store_->HoldLayers(layer_dirs, holder);
 }
 
-void Service::Release(const std::string& holder) { store_->Release(holder); }
+void Service::Release(const std::string& holder) {
+  store_->Release(holder);
+  UpdateGauges();
+}
 
-absl::Status Service::CollectGarbage() { return store_->CollectGarbage(); }
+absl::Status Service::CollectGarbage() {
+  const absl::Status status = store_->CollectGarbage();
+  UpdateGauges();
+  return status;
+}
 
 absl::StatusOr<FsUsage> Service::Usage() const {
   FsUsage usage;

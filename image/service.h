@@ -60,11 +60,11 @@ class Service : public ImageService {
   absl::StatusOr<Manifest> FetchManifest(RegistryClient& registry,
                                          const Reference& reference,
                                          Digest& digest) const;
+  void UpdateGauges();
   bool IsPlainHttp(const std::string& domain) const;
 
   const Options options_;
   const Platform platform_;
-  metrics::Registry& metrics_;
   metrics::Counter& pulls_ok_;
   metrics::Counter& pulls_failed_;
   metrics::Counter& pull_bytes_;

@@ -95,6 +95,7 @@ absl::StatusOr<Store::Image> Store::Describe(ImageRecord record) const {
   }
   std::set<int64_t> seen;
   bool visible = true;
+  bool root_given = false;
   for (size_t i = record.layers.size(); i-- > 0;) {
     const int64_t number = record.layers[i];
     PINION_ASSIGN_OR_RETURN(const LayerRecord layer, layers_->Find(number));
@@ -106,6 +107,10 @@ absl::StatusOr<Store::Image> Store::Describe(ImageRecord record) const {
     image.info.size_bytes += layer.bytes;
     if (!visible) continue;
     image.info.layer_dirs.push_back(LayerStore::DirectoryOf(number));
+    if (!root_given) {
+      image.info.root_layer_dir = LayerStore::DirectoryOf(number);
+      root_given = layer.root_given;
+    }
     visible = !layer.root_opaque;
   }
   image.record = std::move(record);
@@ -165,7 +170,8 @@ absl::Status Store::Add(ImageRecord record,
 
 std::vector<ImageInfo> Store::List() const {
   std::vector<ImageInfo> result;
-  for (const auto& [id, info] : snapshot()->images) result.push_back(info);
+  const auto current = snapshot();
+  for (const auto& [id, info] : current->images) result.push_back(info);
   return result;
 }
 
