@@ -44,10 +44,12 @@ class SystemdBus {
     bool is_bus = true;
   };
   struct Options {
-    // Tried in this order at every connection.
+    // Tried in this order at every connection. First systemd's own socket
+    // (what systemctl uses for root): one hop less, and no outage while dbus
+    // restarts; the bus where that is not to be had.
     std::vector<Address> addresses = {
-        {"unix:path=/run/dbus/system_bus_socket", true},
-        {"unix:path=/run/systemd/private", false}};
+        {"unix:path=/run/systemd/private", false},
+        {"unix:path=/run/dbus/system_bus_socket", true}};
     // How long a job may be silent before its unit is looked at.
     std::chrono::milliseconds check_interval{1000};
   };
