@@ -36,7 +36,13 @@ void MountPieceByPiece(const Child& child) {
   const int context = fsopen("overlay", FSOPEN_CLOEXEC);
   if (context < 0) Die(child, kStepRootfs, base);
   for (const WireString lower : plan.Array<WireString>(h.lowers)) {
-    SetOption(child, context, "lowerdir+", plan.String(lower));
+    const char* name = plan.String(lower);
+    if (fsconfig(context, FSCONFIG_SET_STRING, "lowerdir+", name, 0) == 0) {
+      continue;
+    }
+    // An older kernel does not know the option.
+    if (errno == EINVAL) errno = E2BIG;
+    Die(child, kStepRootfs, name);
   }
   if (h.upper.size > 0) {
     SetOption(child, context, "upperdir", plan.String(h.upper));
