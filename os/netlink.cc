@@ -154,6 +154,7 @@ uint32_t NetlinkMessage::U32(std::span<const char> content, uint32_t missing) {
 }
 
 std::string NetlinkMessage::String(std::span<const char> content) {
+  if (content.empty()) return "";
   return std::string(content.data(), strnlen(content.data(), content.size()));
 }
 
