@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -16,6 +17,7 @@
 #include "os/error.h"
 #include "os/file.h"
 #include "os/unique_fd.h"
+#include "runtime/plan/seccomp_compact.h"
 #include "runtime/plan/seccomp_modern.h"
 
 namespace pinion::plan {
@@ -125,18 +127,22 @@ absl::StatusOr<std::string> CompileSeccomp(const SeccompProfile& profile) {
       PINION_RETURN_IF_ERROR(AddRule(filter.get(), rule, name, modern));
     }
   }
-  PINION_ASSIGN_OR_RETURN(std::string program, Export(filter.get()));
+  PINION_ASSIGN_OR_RETURN(const std::string exported, Export(filter.get()));
+  std::vector<struct sock_filter> program;
   if (IsErrno(profile.default_action) || !modern.actions.empty()) {
-    const std::vector<struct sock_filter> prefix = CompileModern(modern);
-    program.insert(0, reinterpret_cast<const char*>(prefix.data()),
-                   prefix.size() * sizeof(prefix[0]));
+    program = CompileModern(modern);
   }
-  if (program.size() / sizeof(struct sock_filter) > BPF_MAXINSNS) {
+  const size_t start = program.size();
+  program.resize(start + exported.size() / sizeof(program[0]));
+  memcpy(&program[start], exported.data(), exported.size());
+  program = CompactSeccomp(program, modern.architectures);
+  if (program.size() > BPF_MAXINSNS) {
     return absl::InvalidArgumentError(
         absl::StrCat("seccomp profile: its program is longer than ",
                      BPF_MAXINSNS, " instructions"));
   }
-  return program;
+  return std::string(reinterpret_cast<const char*>(program.data()),
+                     program.size() * sizeof(program[0]));
 }
 
 }  // namespace pinion::plan
