@@ -1,8 +1,10 @@
 // What a monitor costs, and that it does not grow.
 
+#include <elf.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -34,6 +36,28 @@ TEST_F(FootprintTest, MonitorStaysWithinItsBudget) {
               static_cast<long>(pss),
               static_cast<long>(MemoryKib(client_->pid(), "Pss_Anon")));
   EXPECT_LE(pss, kBudgetKib);
+}
+
+TEST_F(FootprintTest, TheBinaryIsStaticAndSmall) {
+  struct stat st = {};
+  ASSERT_EQ(fstat(image_.get(), &st), 0);
+  std::printf("  image: %ld KiB\n", static_cast<long>(st.st_size / 1024));
+  EXPECT_LT(st.st_size, 1 << 20);
+  Elf64_Ehdr header = {};
+  ASSERT_EQ(pread(image_.get(), &header, sizeof(header), 0),
+            ssize_t{sizeof(header)});
+  for (int i = 0; i < header.e_phnum; ++i) {
+    Elf64_Phdr program = {};
+    const off_t at =
+        static_cast<off_t>(header.e_phoff) + i * header.e_phentsize;
+    ASSERT_EQ(pread(image_.get(), &program, sizeof(program), at),
+              ssize_t{sizeof(program)});
+    EXPECT_NE(program.p_type, uint32_t{PT_INTERP});
+    EXPECT_NE(program.p_type, uint32_t{PT_DYNAMIC});
+  }
+  // Sealed: nobody who opens /proc/<monitor>/exe can change it.
+  EXPECT_EQ(write(image_.get(), "x", 1), -1);
+  EXPECT_EQ(ftruncate(image_.get(), 0), -1);
 }
 
 TEST_F(FootprintTest, TwoHundredStartsAndExitsLeaveNothing) {

@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <linux/fs.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,6 +12,7 @@
 #include "os/file.h"
 #include "runtime/launch/plan_writer.h"
 #include "tests/integration/monitor/monitor_bed.h"
+#include "tests/support/child.h"
 
 namespace pinion::monitor {
 namespace {
@@ -100,6 +103,82 @@ TEST_F(LogsTest, AFullDiskNeverStopsTheContainer) {
   EXPECT_TRUE(client_->Shutdown(Soon()).ok());
   client_.reset();
   EXPECT_EQ(umount2(logs.c_str(), MNT_DETACH), 0);
+}
+
+// faults.md, 17: a file system of our own on a loop device, frozen.
+class FrozenDisk {
+ public:
+  explicit FrozenDisk(const std::string& directory) : directory_(directory) {
+    const std::string image = directory + ".image";
+    const std::string make = "truncate -s 16M " + image + " && mkfs.ext4 -q " +
+                             image + " && mount -o loop " + image + " " +
+                             directory;
+    EXPECT_EQ(system(make.c_str()), 0);
+    root_ = os::UniqueFd(
+        open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    EXPECT_TRUE(root_.valid());
+    // Whatever becomes of the test, nothing stays frozen.
+    watchdog_ = std::make_unique<testing_support::Child>([this] {
+      sleep(20);
+      return ioctl(root_.get(), FITHAW, 0);
+    });
+  }
+  ~FrozenDisk() {
+    Thaw();
+    root_.Reset();
+    EXPECT_EQ(umount2(directory_.c_str(), MNT_DETACH), 0);
+  }
+  void Freeze() { EXPECT_EQ(ioctl(root_.get(), FIFREEZE, 0), 0); }
+  void Thaw() { (void)ioctl(root_.get(), FITHAW, 0); }
+
+ private:
+  const std::string directory_;
+  os::UniqueFd root_;
+  std::unique_ptr<testing_support::Child> watchdog_;
+};
+
+TEST_F(LogsTest, AFrozenDiskLosesNothingAndConcernsOnePodOnly) {
+  if (access("/dev/loop-control", W_OK) != 0) {
+    GTEST_SKIP() << "needs loop devices (modprobe loop)";
+  }
+  FrozenDisk disk(dir_ + "/logs");
+  StartPod();
+  RunGated("c1", "",
+           "i=0; while [ $i -lt 50000 ]; do echo line $i; i=$((i+1)); done");
+  const std::string other_dir = dir_ + "/pods/other";
+  ASSERT_TRUE(os::MakeDirs(other_dir, 0700).ok());
+  const auto other_fd = os::OpenAt(AT_FDCWD, other_dir, O_PATH | O_DIRECTORY);
+  MonitorClient::SpawnOptions options;
+  options.pod_id = "other";
+  options.pod_dir_fd = other_fd->get();
+  options.image_fd = image_.get();
+  auto other = MonitorClient::Spawn(options, reactor(), later_.MakeCallbacks());
+  ASSERT_TRUE(other.ok()) << other.status();
+
+  disk.Freeze();
+  OpenGate();
+  // The monitor is soon held by its write; the other pod's is not.
+  EXPECT_TRUE(Eventually([&] {
+    const auto deadline =
+        std::chrono::steady_clock::now() + std::chrono::milliseconds(100);
+    return absl::IsDeadlineExceeded(client_->Signal("c1", 0, deadline));
+  }));
+  const auto before = std::chrono::steady_clock::now();
+  EXPECT_TRUE((*other)->Forget("c1", Soon()).ok());
+  EXPECT_LT(std::chrono::steady_clock::now() - before,
+            std::chrono::milliseconds(500));
+  EXPECT_EQ(events_.CountExits("c1"), 0u);
+  disk.Thaw();
+
+  EXPECT_EQ(events_.WaitExit("c1").dropped_log_lines, 0u);
+  const std::vector<Line> lines = Log("c1");
+  ASSERT_EQ(lines.size(), 50'000u);
+  for (size_t i = 0; i < lines.size(); ++i) {
+    ASSERT_EQ(lines[i].text, "line " + std::to_string(i));
+  }
+  EXPECT_TRUE((*other)->Shutdown(Soon()).ok());
+  EXPECT_TRUE(client_->Shutdown(Soon()).ok());
+  client_.reset();
 }
 
 TEST_F(LogsTest, TheCapOfALogHolds) {
