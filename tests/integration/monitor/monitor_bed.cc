@@ -4,9 +4,11 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <sstream>
 
@@ -111,6 +113,10 @@ void Events::Clear() {
 
 void MonitorTest::SetUp() {
   dir_ = "/tmp/pn-monitor-" + std::to_string(getpid());
+  testing_support::InvariantOptions baseline;
+  baseline.pid = getpid();
+  baseline.state_dir = dir_;
+  invariant_ = std::make_unique<testing_support::InvariantGuard>(baseline);
   // Longer than a socket's address may be.
   pod_dir_ = dir_ + "/pods/" + std::string(120, 'p');
   ASSERT_TRUE(os::MakeDirs(pod_dir_, 0700).ok());
@@ -137,9 +143,19 @@ void MonitorTest::TearDown() {
     EXPECT_TRUE(status.ok()) << status;
     client_.reset();
   }
+  // The reactor reaps what it has spawned.
+  EXPECT_TRUE(Eventually([] {
+    siginfo_t info = {};
+    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 &&
+           errno == ECHILD;
+  }));
   reactor_.reset();
   cgroup_.reset();
+  sandbox_ = Sandbox();
+  image_.Reset();
+  pod_dir_fd_.Reset();
   EXPECT_TRUE(os::RemoveTreeAt(AT_FDCWD, dir_).ok());
+  invariant_.reset();
 }
 
 void MonitorTest::StartPod() {

@@ -19,6 +19,7 @@
 #include "runtime/launch/launch_spec.h"
 #include "runtime/monitor/client.h"
 #include "runtime/plan/rootfs_defaults.h"
+#include "tests/support/invariant.h"
 #include "tests/support/scratch_cgroup.h"
 
 namespace pinion::monitor {
@@ -115,6 +116,7 @@ class MonitorTest : public testing::Test {
   Sandbox sandbox_;
 
  private:
+  std::unique_ptr<testing_support::InvariantGuard> invariant_;
   int roots_ = 0;
 };
 

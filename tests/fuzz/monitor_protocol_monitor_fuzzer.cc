@@ -1,0 +1,62 @@
+// What a monitor makes of a daemon's bytes: every request's decoder, whatever
+// the type says.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+
+#include "runtime/monitor/messages.h"
+#include "runtime/monitor/protocol.h"
+
+namespace pinion::monitor {
+namespace {
+
+volatile unsigned char sink;
+
+// Reads every byte, so that the sanitizer sees where a view points.
+void Touch(std::string_view view) {
+  for (const char c : view) sink = static_cast<unsigned char>(c);
+}
+
+void DecodeSandbox(const MessageReader& reader) {
+  SandboxMessage sandbox;
+  Get(reader, &sandbox);
+  Touch(sandbox.hostname);
+  size_t cursor = 0;
+  std::string_view name;
+  std::string_view value;
+  while (NextSysctl(reader, &cursor, &name, &value)) {
+    Touch(name);
+    Touch(value);
+  }
+}
+
+void DecodeStart(const MessageReader& reader) {
+  ReceivedFds none;
+  StartMessage start;
+  if (Get(reader, &none, &start)) abort();  // There is no plan to be had.
+  if (start.plan_fd != -1 || start.cgroup_fd != -1 || start.stdin_fd != -1 ||
+      start.stdout_fd != -1 || start.stderr_fd != -1) {
+    abort();
+  }
+  Touch(start.id);
+  Touch(start.container_id);
+  Touch(start.log_path);
+}
+
+}  // namespace
+}  // namespace pinion::monitor
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace pinion::monitor;
+  MessageReader reader;
+  if (!reader.Parse(reinterpret_cast<const char*>(data), size)) return 0;
+  DecodeSandbox(reader);
+  DecodeStart(reader);
+  TargetMessage target;
+  if (Get(reader, &target) && !IsMonitorId(target.id)) abort();
+  Touch(target.id);
+  sink = static_cast<unsigned char>(GetExitAck(reader));
+  return 0;
+}
