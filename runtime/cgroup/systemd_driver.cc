@@ -30,6 +30,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <semaphore>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -54,6 +55,9 @@ constexpr std::chrono::seconds kJobTimeout{30};
 constexpr std::chrono::seconds kKillTimeout{10};
 // How long systemd gets to collect an empty scope before it is told to.
 constexpr std::chrono::milliseconds kCollectTimeout{2000};
+// The kernel gives a user 128 inotify instances by default
+// (fs.inotify.max_user_instances); a node may remove 270 pods at once.
+constexpr int kMaxWatches = 32;
 
 std::string ParentOf(const std::string& path) {
   return path.substr(0, path.rfind('/'));
@@ -158,9 +162,10 @@ class SystemdDriver final : public PodCgroupDriver {
     // with it, and the unit would stay "active" for ever.
     (void)RemoveChildren(dir->get(), where);
     const std::string full = options_.hierarchy.root + where;
-    if (WaitGone(full, steady_clock::now() + kCollectTimeout)) {
-      return absl::OkStatus();
-    }
+    watches_.acquire();
+    const bool gone = WaitGone(full, steady_clock::now() + kCollectTimeout);
+    watches_.release();
+    if (gone) return absl::OkStatus();
     PINION_RETURN_IF_ERROR(
         bus_->StopUnit(UnitName(pod_id), steady_clock::now() + kJobTimeout));
     // Not a scope's any more, or never was one.
@@ -234,6 +239,7 @@ class SystemdDriver final : public PodCgroupDriver {
   const DriverOptions options_;
   const std::unique_ptr<os::SystemdBus> bus_;
   const std::string manager_root_;
+  std::counting_semaphore<kMaxWatches> watches_{kMaxWatches};
 };
 
 }  // namespace
