@@ -189,6 +189,11 @@ absl::Status FitIntoPod(const state::PodSpec& pod, state::ContainerSpec* spec) {
   PINION_RETURN_IF_ERROR(check("network", own->network(), shared.network()));
   PINION_RETURN_IF_ERROR(check("ipc", own->ipc(), shared.ipc()));
   PINION_RETURN_IF_ERROR(check("pid", own->pid(), shared.pid()));
+  // POD is whatever the pod has, and that may be the node's.
+  if (own->pid() == state::NAMESPACE_POD &&
+      shared.pid() == state::NAMESPACE_NODE) {
+    own->set_pid(shared.pid());
+  }
   own->set_network(shared.network());
   own->set_ipc(shared.ipc());
   return absl::OkStatus();

@@ -19,7 +19,8 @@ absl::StatusOr<state::ContainerSpec> ToContainerSpec(
     const api::CreateContainerRequest& request);
 
 // Fits the container into its pod: the network and IPC namespaces are always
-// the pod's. InvalidArgument if it asks for more than the pod was given
+// the pod's, and the PID namespace POD of a pod with the node's is that one.
+// InvalidArgument if it asks for more than the pod was given
 // (privileged, a namespace of the node).
 absl::Status FitIntoPod(const state::PodSpec& pod, state::ContainerSpec* spec);
 

@@ -183,6 +183,17 @@ TEST_F(FitIntoPodTest, NetworkAndIpcAreThePods) {
   EXPECT_EQ(spec_.security().namespaces().ipc(), state::NAMESPACE_NODE);
 }
 
+TEST_F(FitIntoPodTest, ThePodsPidNamespaceMayBeTheNodes) {
+  pod_.mutable_namespaces()->set_pid(state::NAMESPACE_NODE);
+  ASSERT_TRUE(FitIntoPod(pod_, &spec_).ok());
+  EXPECT_EQ(spec_.security().namespaces().pid(), state::NAMESPACE_NODE);
+  // A namespace of its own stays one.
+  spec_.mutable_security()->mutable_namespaces()->set_pid(
+      state::NAMESPACE_CONTAINER);
+  ASSERT_TRUE(FitIntoPod(pod_, &spec_).ok());
+  EXPECT_EQ(spec_.security().namespaces().pid(), state::NAMESPACE_CONTAINER);
+}
+
 TEST_F(FitIntoPodTest, MoreThanThePodWasGivenIsRefused) {
   spec_.mutable_security()->set_privileged(true);
   EXPECT_TRUE(absl::IsInvalidArgument(FitIntoPod(pod_, &spec_)));
