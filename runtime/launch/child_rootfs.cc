@@ -35,6 +35,9 @@ void MountPieceByPiece(const Child& child) {
   const char* base = plan.String(h.base_dir);
   const int context = fsopen("overlay", FSOPEN_CLOEXEC);
   if (context < 0) Die(child, kStepRootfs, base);
+  SetOption(child, context, "redirect_dir", "nofollow");
+  SetOption(child, context, "metacopy", "off");
+  SetOption(child, context, "index", "off");
   for (const WireString lower : plan.Array<WireString>(h.lowers)) {
     const char* name = plan.String(lower);
     if (fsconfig(context, FSCONFIG_SET_STRING, "lowerdir+", name, 0) == 0) {

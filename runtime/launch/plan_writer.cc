@@ -72,15 +72,18 @@ class Writer {
   std::string block_;
 };
 
-std::string OverlayData(const Rootfs& rootfs, bool is_volatile) {
-  std::string data = "lowerdir=";
+// The first three options are what a kernel may have switched on by default,
+// and what attributes in a foreign layer could make use of. The same in
+// MountPieceByPiece.
+std::string OverlayData(const Rootfs& rootfs) {
+  std::string data = "redirect_dir=nofollow,metacopy=off,index=off,lowerdir=";
   for (size_t i = 0; i < rootfs.lowers.size(); ++i) {
     if (i > 0) data += ':';
     data += rootfs.lowers[i];
   }
   if (!rootfs.upper.empty()) {
     data += ",upperdir=" + rootfs.upper + ",workdir=" + rootfs.work;
-    if (is_volatile) data += ",volatile";
+    if (rootfs.is_volatile) data += ",volatile";
   }
   return data.size() <= kMaxMountData ? data : std::string();
 }
@@ -133,7 +136,7 @@ void AddMounts(const LaunchSpec& spec, Writer& writer, WireHeader& header) {
 void AddRootfs(const LaunchSpec& spec, Writer& writer, WireHeader& header) {
   const Rootfs& rootfs = spec.rootfs;
   header.base_dir = writer.String(rootfs.base_dir);
-  header.overlay_data = writer.String(OverlayData(rootfs, rootfs.is_volatile));
+  header.overlay_data = writer.String(OverlayData(rootfs));
   header.upper = writer.String(rootfs.upper);
   header.work = writer.String(rootfs.work);
   header.lowers = writer.Strings(rootfs.lowers);

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -114,6 +115,32 @@ TEST_F(ContainerTest, LayerNamesBeyondOnePageAreMountedOneByOne) {
     EXPECT_EQ(o.step, "mount rootfs");
     EXPECT_EQ(o.failure.error, E2BIG);
   }
+}
+
+TEST_F(ContainerTest, VolatileRootIsMountedOnce) {
+  LaunchSpec spec = Shell("grep ' / overlay' /proc/mounts; echo x > /etc/y");
+  spec.rootfs.is_volatile = true;
+  const Outcome o = Run(spec);
+  EXPECT_THAT(o.out, HasSubstr("volatile"));
+  EXPECT_EQ(o.exit_code, 0) << o.err;
+  EXPECT_EQ(Run(spec).step, "mount rootfs");
+}
+
+TEST_F(ContainerTest, RedirectInAForeignLayerIsNotFollowed) {
+  for (const char* name : {"/secret", "/shown"}) {
+    ASSERT_EQ(mkdir((layer() + name).c_str(), 0755), 0);
+  }
+  WriteFile(layer() + "/secret/file", "found\n");
+  ASSERT_EQ(mkdir((dir() + "/layers/2").c_str(), 0755), 0);
+  const std::string shown = dir() + "/layers/2/shown";
+  ASSERT_EQ(mkdir(shown.c_str(), 0755), 0);
+  ASSERT_EQ(
+      setxattr(shown.c_str(), "trusted.overlay.redirect", "/secret", 7, 0), 0);
+  LaunchSpec spec = Shell("cat /shown/file");
+  spec.rootfs.lowers = {"layers/2", "layers/1"};
+  const Outcome o = Run(spec);
+  ASSERT_TRUE(o.started);
+  EXPECT_THAT(o.out, Not(HasSubstr("found")));
 }
 
 TEST_F(ContainerTest, RootWithoutUpperIsReadOnly) {

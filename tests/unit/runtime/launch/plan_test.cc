@@ -67,6 +67,7 @@ TEST(PlanTest, EverythingComesThrough) {
   EXPECT_STREQ(plan.String(h.apparmor_profile), "pinion-default");
   EXPECT_STREQ(plan.String(h.base_dir), "/var/lib/pinion");
   EXPECT_STREQ(plan.String(h.overlay_data),
+               "redirect_dir=nofollow,metacopy=off,index=off,"
                "lowerdir=layers/2:layers/1,upperdir=u,workdir=w");
   EXPECT_EQ(h.seccomp_program.count, 3u);
 
