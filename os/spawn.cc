@@ -1,17 +1,20 @@
 #include "os/spawn.h"
 
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <memory>
 
 #include "absl/strings/str_cat.h"
 #include "os/error.h"
+
+// os/vfork_clone3.S
+extern "C" long PinionVforkClone3(clone_args* arguments, size_t size)
+    __attribute__((returns_twice));
 
 namespace pinion::os {
 namespace {
@@ -27,72 +30,95 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
   return pointers;
 }
 
-struct DestroyActions {
-  void operator()(posix_spawn_file_actions_t* actions) const {
-    posix_spawn_file_actions_destroy(actions);
-  }
+// All that the child needs, made before it exists.
+struct ChildPlan {
+  const char* path = nullptr;
+  char* const* argv = nullptr;
+  char* const* env = nullptr;
+  const int* fds = nullptr;  // Above `count`; fds[i] becomes i.
+  int count = 0;
+  bool new_session = false;
+  volatile int error = 0;  // Written by the child, in the caller's memory.
 };
 
-struct DestroyAttributes {
-  void operator()(posix_spawnattr_t* attributes) const {
-    posix_spawnattr_destroy(attributes);
+// In the child, which borrows the caller's memory, stack and errno: no heap,
+// no locks. No handler of the caller's can run, as every signal is blocked
+// until all have their default action.
+[[noreturn]] __attribute__((noinline)) void ExecChild(ChildPlan* plan) {
+  struct sigaction action = {};
+  action.sa_handler = SIG_DFL;
+  for (int signal = 1; signal < NSIG; ++signal) {
+    sigaction(signal, &action, nullptr);
   }
-};
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  bool ok = !plan->new_session || setsid() >= 0;
+  for (int i = 0; ok && i < plan->count; ++i) ok = dup2(plan->fds[i], i) >= 0;
+  ok = ok && syscall(SYS_close_range, plan->count, ~0U, 0) == 0;
+  if (ok) execve(plan->path, plan->argv, plan->env);
+  plan->error = errno;
+  _exit(127);
+}
 
-void SetAttributes(bool new_session, posix_spawnattr_t* attributes) {
-  sigset_t set;
-  sigemptyset(&set);
-  posix_spawnattr_setsigmask(attributes, &set);
-  sigfillset(&set);
-  posix_spawnattr_setsigdefault(attributes, &set);
-  posix_spawnattr_setflags(
-      attributes,
-      static_cast<short>(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                         (new_session ? POSIX_SPAWN_SETSID : 0)));
+// Returns once the child has executed its program or ended.
+long VforkAndExec(clone_args* arguments, ChildPlan* plan) {
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const long pid = PinionVforkClone3(arguments, sizeof(*arguments));
+  if (pid == 0) ExecChild(plan);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return pid;
 }
 
 }  // namespace
 
 absl::StatusOr<SpawnedProcess> Spawn(const SpawnSpec& spec) {
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  const std::unique_ptr<posix_spawn_file_actions_t, DestroyActions>
-      actions_owner(&actions);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  const std::unique_ptr<posix_spawnattr_t, DestroyAttributes> attributes_owner(
-      &attributes);
-  SetAttributes(spec.new_session, &attributes);
-
   // Copies above the numbers that are about to be given, so that no dup2
   // closes a descriptor that is still to be copied.
   const int count = static_cast<int>(spec.fds.size());
   std::vector<UniqueFd> copies;
-  for (int i = 0; i < count; ++i) {
-    const int fd = spec.fds[static_cast<size_t>(i)];
+  std::vector<int> fds;
+  for (const int fd : spec.fds) {
     copies.emplace_back(fcntl(fd, F_DUPFD_CLOEXEC, count));
     if (!copies.back().valid()) {
       return ErrnoStatus(absl::StrCat("duplicate fd ", fd));
     }
-    posix_spawn_file_actions_adddup2(&actions, copies.back().get(), i);
+    fds.push_back(copies.back().get());
   }
-  posix_spawn_file_actions_addclosefrom_np(&actions, count);
+  const std::vector<char*> argv = Pointers(spec.argv);
+  const std::vector<char*> env = Pointers(spec.env);
+  ChildPlan plan;
+  plan.path = spec.path.c_str();
+  plan.argv = argv.data();
+  plan.env = env.data();
+  plan.fds = fds.data();
+  plan.count = count;
+  plan.new_session = spec.new_session;
 
-  SpawnedProcess process;
-  const int error =
-      posix_spawn(&process.pid, spec.path.c_str(), &actions, &attributes,
-                  Pointers(spec.argv).data(), Pointers(spec.env).data());
-  if (error != 0) {
-    return ErrnoStatus(error, absl::StrCat("spawn ", spec.path));
+  int pidfd = -1;
+  clone_args arguments = {};
+  arguments.flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD;
+  arguments.pidfd = reinterpret_cast<uint64_t>(&pidfd);
+  arguments.exit_signal = SIGCHLD;
+  if (spec.cgroup_fd >= 0) {
+    arguments.flags |= CLONE_INTO_CGROUP;
+    arguments.cgroup = static_cast<uint64_t>(spec.cgroup_fd);
   }
-  // Not reaped yet, so the number is still its own.
-  process.pidfd =
-      UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, process.pid, 0)));
-  if (!process.pidfd.valid()) {
-    const int pidfd_error = errno;
-    kill(process.pid, SIGKILL);
-    waitpid(process.pid, nullptr, 0);
-    return ErrnoStatus(pidfd_error, absl::StrCat("pidfd_open ", process.pid));
+  const long pid = VforkAndExec(&arguments, &plan);
+  if (pid < 0) {
+    return ErrnoStatus(static_cast<int>(-pid),
+                       absl::StrCat("clone3 for ", spec.path));
+  }
+  SpawnedProcess process;
+  process.pid = static_cast<pid_t>(pid);
+  process.pidfd = UniqueFd(pidfd);  // Close-on-exec (clone(2)).
+  if (plan.error != 0) {
+    while (waitpid(process.pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    return ErrnoStatus(plan.error, absl::StrCat("spawn ", spec.path));
   }
   return process;
 }

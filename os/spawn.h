@@ -1,9 +1,8 @@
 // Starts a program with exactly the descriptors it is meant to have.
 //
 // vfork-style: the child shares the caller's memory until it executes the
-// program (posix_spawn(3): CLONE_VM | CLONE_VFORK, all signals blocked around
-// it), so it costs the same however large the caller is, and no code of ours
-// runs in between.
+// program (CLONE_VM | CLONE_VFORK, all signals blocked around it), so it costs
+// the same however large the caller is; in between run only system calls.
 //
 // Thread-safe.
 
@@ -29,6 +28,10 @@ struct SpawnSpec {
   std::vector<int> fds;
   // A session of its own: no terminal's signals, and it outlives the caller.
   bool new_session = false;
+  // A cgroup v2 directory to be born in (CLONE_INTO_CGROUP); -1: the caller's.
+  // Moving a process later waits for an RCU grace period, 2 to 20 ms, in which
+  // no process of the machine can fork or end.
+  int cgroup_fd = -1;
 };
 
 struct SpawnedProcess {

@@ -1,4 +1,5 @@
-// RunPodSandbox: record, monitor, cgroup, namespaces, network, ready.
+// RunPodSandbox: record, cgroup, monitor, namespaces, network, ready. (A driver
+// that needs a first process gets the monitor before the cgroup.)
 
 #include <fcntl.h>
 
@@ -77,7 +78,7 @@ monitor::SandboxRequest SandboxRequestFor(const state::PodSpec& spec) {
   return request;
 }
 
-absl::Status SpawnMonitor(Context& context, const PodPtr& pod) {
+absl::Status SpawnMonitor(Context& context, const PodPtr& pod, int cgroup_fd) {
   const auto record = pod->record.Get();
   PINION_RETURN_IF_ERROR(os::MakeDirAt(context.pods_dir.get(), pod->id, 0700));
   PINION_ASSIGN_OR_RETURN(
@@ -89,6 +90,7 @@ absl::Status SpawnMonitor(Context& context, const PodPtr& pod) {
   options.pod_dir = PodDir(context, pod->id);
   options.pod_dir_fd = dir.get();
   options.image_fd = context.monitor_image.get();
+  options.cgroup_fd = cgroup_fd;
   PINION_ASSIGN_OR_RETURN_AS(
       auto client,
       monitor::MonitorClient::Spawn(options, *context.reactor,
@@ -132,14 +134,22 @@ absl::Status BuildPod(Context& context, const PodPtr& pod)
   PhaseTimer phases(context.instruments);
   phases.Next("record");
   PINION_RETURN_IF_ERROR(context.records->Save(*record));
-  phases.Next("monitor");
-  PINION_RETURN_IF_ERROR(SpawnMonitor(context, pod));
-  const auto client = pod->Monitor();
   phases.Next("cgroup");
-  PINION_RETURN_IF_ERROR_AS(
-      context.deps.pod_cgroups->Create(pod->id, spec.cgroup_parent(),
-                                       Description(spec), client->pid()),
-      "make the pod's cgroup");
+  const std::string description = Description(spec);
+  PINION_ASSIGN_OR_RETURN_AS(const os::UniqueFd leaf,
+                             context.deps.pod_cgroups->CreateAhead(
+                                 pod->id, spec.cgroup_parent(), description),
+                             "make the pod's cgroup");
+  phases.Next("monitor");
+  PINION_RETURN_IF_ERROR(SpawnMonitor(context, pod, leaf.get()));
+  const auto client = pod->Monitor();
+  if (!leaf.valid()) {
+    phases.Next("cgroup");
+    PINION_RETURN_IF_ERROR_AS(
+        context.deps.pod_cgroups->Create(pod->id, spec.cgroup_parent(),
+                                         description, client->pid()),
+        "make the pod's cgroup");
+  }
   phases.Next("namespaces");
   PINION_ASSIGN_OR_RETURN_AS(
       const monitor::Sandbox sandbox,

@@ -67,25 +67,14 @@ class CgroupfsDriver final : public PodCgroupDriver {
   absl::Status Create(const std::string& pod_id,
                       const std::string& cgroup_parent,
                       const std::string& description, pid_t monitor) override {
-    if (!IsId(pod_id)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("\"", pod_id, "\" is no pod id"));
-    }
-    PINION_RETURN_IF_ERROR(CheckParent(cgroup_parent));
-    const std::string path = PathOf(pod_id, cgroup_parent);
-    bool made = false;
-    const absl::Status status = Make(path, monitor, &made);
-    if (status.ok()) return status;
-    // One that was there before may be a running pod's: it stays.
-    const absl::Status undone = made ? Remove(pod_id, path) : absl::OkStatus();
-    if (!undone.ok()) {
-      Log(LogLevel::kWarning, "a pod's cgroup could not be undone",
-          {{"pod", pod_id}, {"error", undone.ToString()}});
-    }
-    return Annotate(status,
-                    absl::StrCat("cgroup of ", description, ", ", path));
+    return CreateWith(pod_id, cgroup_parent, description, monitor).status();
   }
 
+  absl::StatusOr<os::UniqueFd> CreateAhead(
+      const std::string& pod_id, const std::string& cgroup_parent,
+      const std::string& description) override {
+    return CreateWith(pod_id, cgroup_parent, description, 0);
+  }
   absl::Status Remove(const std::string& pod_id,
                       const std::string& path) override {
     PINION_ASSIGN_OR_RETURN(const std::string where,
@@ -112,7 +101,33 @@ class CgroupfsDriver final : public PodCgroupDriver {
     return cgroup_parent;
   }
 
-  absl::Status Make(const std::string& path, pid_t monitor, bool* made) {
+  // The pod's cgroup with monitor/, which it returns; `monitor` moves into it
+  // unless it is 0.
+  absl::StatusOr<os::UniqueFd> CreateWith(const std::string& pod_id,
+                                          const std::string& cgroup_parent,
+                                          const std::string& description,
+                                          pid_t monitor) {
+    if (!IsId(pod_id)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("\"", pod_id, "\" is no pod id"));
+    }
+    PINION_RETURN_IF_ERROR(CheckParent(cgroup_parent));
+    const std::string path = PathOf(pod_id, cgroup_parent);
+    bool made = false;
+    absl::StatusOr<os::UniqueFd> leaf = Make(path, monitor, &made);
+    if (leaf.ok()) return leaf;
+    // One that was there before may be a running pod's: it stays.
+    const absl::Status undone = made ? Remove(pod_id, path) : absl::OkStatus();
+    if (!undone.ok()) {
+      Log(LogLevel::kWarning, "a pod's cgroup could not be undone",
+          {{"pod", pod_id}, {"error", undone.ToString()}});
+    }
+    return Annotate(leaf.status(),
+                    absl::StrCat("cgroup of ", description, ", ", path));
+  }
+
+  absl::StatusOr<os::UniqueFd> Make(const std::string& path, pid_t monitor,
+                                    bool* made) {
     const std::string full = options_.hierarchy.root + path;
     for (int round = 0; !*made; ++round) {
       *made = mkdir(full.c_str(), 0755) == 0;
@@ -136,7 +151,7 @@ class CgroupfsDriver final : public PodCgroupDriver {
         if (!status.ok() && !absl::IsNotFound(status)) return status;
       }
     }
-    return absl::OkStatus();
+    return os::OpenAt(dir.get(), "monitor", O_RDONLY | O_DIRECTORY);
   }
 
   absl::Status MakeParents(const std::string& parent) {

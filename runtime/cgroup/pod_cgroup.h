@@ -65,6 +65,15 @@ class PodCgroupDriver {
                               const std::string& description,
                               pid_t monitor) = 0;
 
+  // The same ahead of the monitor, with an empty monitor/, whose directory it
+  // returns: a process that is cloned into it need not be moved (os/spawn.h
+  // says what moving costs). Invalid where the driver cannot: Create, then.
+  virtual absl::StatusOr<os::UniqueFd> CreateAhead(
+      const std::string& /*pod_id*/, const std::string& /*cgroup_parent*/,
+      const std::string& /*description*/) {
+    return os::UniqueFd();
+  }
+
   // Kills whatever is left inside, removes leaves and the pod's cgroup (and
   // the unit). Missing is success. `path` as from PathOf; empty: wherever a
   // pod of this id is found (for leftovers of ListPods).

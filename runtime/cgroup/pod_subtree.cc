@@ -54,10 +54,12 @@ std::optional<std::string> PodIdOfCgroup(std::string_view name) {
 
 absl::Status SetUpPodSubtree(int pod_dir, pid_t monitor) {
   PINION_RETURN_IF_ERROR(os::MakeDirAt(pod_dir, "monitor", 0755));
-  PINION_RETURN_IF_ERROR_AS(
-      os::WriteKernelFile(pod_dir, "monitor/cgroup.procs",
-                          absl::StrCat(monitor)),
-      absl::StrCat("move the monitor, process ", monitor));
+  if (monitor != 0) {
+    PINION_RETURN_IF_ERROR_AS(
+        os::WriteKernelFile(pod_dir, "monitor/cgroup.procs",
+                            absl::StrCat(monitor)),
+        absl::StrCat("move the monitor, process ", monitor));
+  }
   PINION_ASSIGN_OR_RETURN(const std::vector<std::string> controllers,
                           Controllers(pod_dir));
   EnableControllers(pod_dir, controllers);

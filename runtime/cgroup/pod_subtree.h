@@ -26,9 +26,9 @@ std::string PodUnitStem(const std::string& pod_id);
 // The pod's id, if `name` is the cgroup of a pod of any driver.
 std::optional<std::string> PodIdOfCgroup(std::string_view name);
 
-// monitor/ with `monitor` in it, and every controller handed on to the
-// leaves. The order matters: a cgroup that holds processes itself cannot hand
-// controllers on (the kernel's "no internal processes" rule).
+// monitor/ with `monitor` in it (0: empty as yet), and every controller handed
+// on to the leaves. The order matters: a cgroup that holds processes itself
+// cannot hand controllers on (the kernel's "no internal processes" rule).
 absl::Status SetUpPodSubtree(int pod_dir, pid_t monitor);
 
 // Hands those controllers down from the root to `parent` that the hierarchy

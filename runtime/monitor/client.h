@@ -140,6 +140,8 @@ class MonitorClient {
     std::string pod_dir;
     // A sealed memfd with the monitor's binary (OpenMonitorImage).
     int image_fd = -1;
+    // The cgroup to be born in (os::SpawnSpec); -1: the daemon's.
+    int cgroup_fd = -1;
   };
   // Spawns (vfork-style, nothing of ours runs after the fork) and connects.
   static absl::StatusOr<std::unique_ptr<MonitorClient>> Spawn(

@@ -50,6 +50,7 @@ absl::StatusOr<SpawnedMonitor> SpawnMonitor(
   spec.path = absl::StrCat("/proc/self/fd/", kImageFd);
   spec.argv = {"pinion-monitor", options.pod_id};
   spec.new_session = true;
+  spec.cgroup_fd = options.cgroup_fd;
   spec.fds.resize(kInheritedFds);
   spec.fds[0] = null.get();
   spec.fds[1] = null.get();
