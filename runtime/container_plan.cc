@@ -13,6 +13,7 @@
 #include "os/error.h"
 #include "os/file.h"
 #include "runtime/container_command.h"
+#include "runtime/mount_points.h"
 #include "runtime/plan/capabilities.h"
 #include "runtime/plan/devices.h"
 #include "runtime/plan/layer_stack.h"
@@ -356,6 +357,7 @@ absl::StatusOr<ContainerPlan> PlanContainer(
 
   AddPodFiles(context, pod, spec, launch);
   AddRequestedMounts(spec, launch);
+  AddMountPoints(launch);
   plan::RootfsOptions rootfs;
   rootfs.privileged = security.privileged();
   rootfs.host_ipc = pod.spec().namespaces().ipc() == state::NAMESPACE_NODE;

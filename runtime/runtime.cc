@@ -11,6 +11,7 @@
 #include "os/error.h"
 #include "os/file.h"
 #include "runtime/context.h"
+#include "runtime/mount_points.h"
 #include "runtime/operations.h"
 #include "runtime/writable_usage.h"
 
@@ -134,6 +135,8 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(
   PINION_ASSIGN_OR_RETURN(context->root_dir, OpenOwnDir(options.root));
   PINION_ASSIGN_OR_RETURN(context->containers_dir,
                           OpenOwnDir(options.root + "/containers"));
+  PINION_RETURN_IF_ERROR_AS(MakeMountPoints(context->root_dir.get()),
+                            "make the layer of mount points");
   PINION_ASSIGN_OR_RETURN(context->pods_dir,
                           OpenOwnDir(options.state + "/pods"));
   PINION_ASSIGN_OR_RETURN(context->monitor_image, monitor::OpenMonitorImage());
