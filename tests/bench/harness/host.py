@@ -119,7 +119,7 @@ class Host:
         return sum(int(f) for i, f in enumerate(fields)
                    if i not in (3, 4)) / os.sysconf("SC_CLK_TCK")
 
-    def settle(self, seconds=20.0):
+    def settle(self, seconds=4.0):
         """Waits, bounded, until the machine is idle; how busy it stayed.
 
         What a runtime does behind the last call's back (the kernel's clean-up
