@@ -118,7 +118,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"[runtime]\nseccomp_default = \"yes\"",
                 "must be true or false"},
         BadCase{"root = \"/a\"\nroot = \"/b\"", "p.toml:2: no valid TOML"},
-        BadCase{"[network\n", "p.toml:1: no valid TOML"}));
+        BadCase{"[network\n", "p.toml:1: no valid TOML"},
+        BadCase{"schl\xc3\xbcssel = 1\n", "p.toml:1: no valid TOML"},
+        BadCase{"\n\xef\xbb\xb7 = 1\n", "p.toml:2: no valid TOML"}));
 
 class ConfigFilesTest : public testing::Test {
  protected:
