@@ -1,0 +1,102 @@
+// CLONE_INTO_CGROUP and the cgroup namespace. Makes directories in the
+// machine's cgroup v2 hierarchy and removes them.
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <fstream>
+#include <sstream>
+
+#include "tests/integration/launch/launch_bed.h"
+
+namespace pinion::launch {
+namespace {
+
+using testing::HasSubstr;
+
+// Where cgroup2 is mounted.
+std::string FindHierarchy() {
+  std::ifstream mounts("/proc/self/mounts");
+  std::string line;
+  while (std::getline(mounts, line)) {
+    std::string source, target, type;
+    std::istringstream(line) >> source >> target >> type;
+    if (type == "cgroup2") return target;
+  }
+  return "";
+}
+
+class CgroupTest : public LaunchTest {
+ protected:
+  void SetUp() override {
+    LaunchTest::SetUp();
+    const std::string root = FindHierarchy();
+    ASSERT_NE(root, "") << "no cgroup2 mount";
+    name_ = "/pn-launch-" + std::to_string(getpid());
+    leaf_ = root + name_;
+    ASSERT_EQ(mkdir(leaf_.c_str(), 0755), 0);
+    ASSERT_EQ(mkdir((leaf_ + "/exec").c_str(), 0755), 0);
+    leaf_fd_ = os::UniqueFd(open(leaf_.c_str(), O_RDONLY | O_CLOEXEC));
+    exec_fd_ =
+        os::UniqueFd(open((leaf_ + "/exec").c_str(), O_RDONLY | O_CLOEXEC));
+  }
+  void TearDown() override {
+    EXPECT_EQ(rmdir((leaf_ + "/exec").c_str()), 0);
+    EXPECT_EQ(rmdir(leaf_.c_str()), 0);
+    LaunchTest::TearDown();
+  }
+
+  std::string name_, leaf_;
+  os::UniqueFd leaf_fd_, exec_fd_;
+};
+
+TEST_F(CgroupTest, LeafIsTheRootOfTheContainersNamespace) {
+  LaunchFds fds;
+  fds.cgroup_fd = leaf_fd_.get();
+  Process process =
+      Start(Shell("grep ^0: /proc/self/cgroup; ls -d /sys/fs/cgroup/exec; "
+                  "echo up; read x"),
+            fds);
+  EXPECT_EQ(process.ReadLine(), "0::/");
+  EXPECT_EQ(process.ReadLine(), "/sys/fs/cgroup/exec");
+  EXPECT_EQ(process.ReadLine(), "up");
+  EXPECT_EQ(ReadFile(leaf_ + "/cgroup.procs"),
+            std::to_string(process.pid()) + "\n");
+
+  LaunchFds exec_fds;
+  exec_fds.cgroup_fd = exec_fd_.get();
+  const Outcome o =
+      Run(ExecIn(process, {"grep", "^0:", "/proc/self/cgroup"}), exec_fds);
+  EXPECT_EQ(o.out, "0::/exec\n");
+  EXPECT_TRUE(process.Finish().started);
+}
+
+TEST_F(CgroupTest, WithoutANamespaceItsPathShows) {
+  LaunchFds fds;
+  fds.cgroup_fd = leaf_fd_.get();
+  LaunchSpec spec = Shell("grep ^0: /proc/self/cgroup");
+  spec.own_cgroup_namespace = false;
+  EXPECT_THAT(Run(spec, fds).out, HasSubstr(name_ + "\n"));
+}
+
+TEST_F(CgroupTest, CgroupThatIsGoneIsAnErrorOfTheClone) {
+  LaunchFds fds;
+  const std::string gone = leaf_ + "/gone";
+  ASSERT_EQ(mkdir(gone.c_str(), 0755), 0);
+  const os::UniqueFd fd(open(gone.c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_EQ(rmdir(gone.c_str()), 0);
+  fds.cgroup_fd = fd.get();
+  const std::string plan = EncodePlan(Container({"true"}));
+  Launched launched;
+  Failure failure;
+  EXPECT_EQ(launch::Launch(plan.data(), plan.size(), fds, &launched, &failure),
+            -1);
+  EXPECT_STREQ(StepName(failure.step), "clone3");
+  EXPECT_THAT(failure.error, testing::AnyOf(ENOENT, ENODEV));
+}
+
+}  // namespace
+}  // namespace pinion::launch
