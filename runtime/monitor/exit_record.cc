@@ -77,7 +77,7 @@ size_t FormatExitRecord(const ExitMessage& exit, char* buffer,
   text.Add("\nsignal ").AddNumber(exit.signal);
   text.Add("\noom ").AddNumber(exit.oom_killed ? 1 : 0);
   text.Add("\nfinished ").AddNumber(exit.finished_at_ns);
-  text.Add("\ndropped ").AddUnsigned(exit.dropped_lines);
+  text.Add("\ndropped ").AddNumber(static_cast<int64_t>(exit.dropped_lines));
   if (!exit.error.empty()) {
     text.Add("\nerror ");
     size_t length = 0;

@@ -65,9 +65,10 @@ inline bool ParseNumber(std::string_view text, int64_t* value) {
     if (c < '0' || c > '9') return false;
     sum = sum * 10 + static_cast<uint64_t>(c - '0');
   }
-  if (sum > uint64_t{INT64_MAX}) return false;
-  const int64_t magnitude = static_cast<int64_t>(sum);
-  *value = negative ? -magnitude : magnitude;
+  // 19 digits fit into 64 bits, so the sum is right.
+  const uint64_t limit = uint64_t{INT64_MAX} + (negative ? 1 : 0);
+  if (sum > limit) return false;
+  *value = static_cast<int64_t>(negative ? ~sum + 1 : sum);
   return true;
 }
 

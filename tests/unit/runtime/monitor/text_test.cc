@@ -32,8 +32,11 @@ TEST(ParseNumberTest, WholeDecimalNumbersOnly) {
   EXPECT_EQ(value, INT64_MAX);
   EXPECT_TRUE(ParseNumber("-12", &value));
   EXPECT_EQ(value, -12);
-  for (const char* text : {"", "-", "+1", " 1", "1 ", "1x",
-                           "9223372036854775808", "99999999999999999999"}) {
+  EXPECT_TRUE(ParseNumber("-9223372036854775808", &value));
+  EXPECT_EQ(value, INT64_MIN);
+  for (const char* text :
+       {"", "-", "+1", " 1", "1 ", "1x", "9223372036854775808",
+        "-9223372036854775809", "99999999999999999999"}) {
     EXPECT_FALSE(ParseNumber(text, &value)) << text;
   }
 }
