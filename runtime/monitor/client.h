@@ -50,7 +50,7 @@ struct ContainerReport {
   std::string id;
   pid_t pid = 0;  // 0: ended
   uint64_t start_ticks = 0;
-  int64_t started_at_ns = 0;
+  int64_t started_at_ns = 0;  // 0: it has not exec'ed yet, or never did
   bool ended = false;
   ExitRecord exit;  // when ended
 };

@@ -32,6 +32,10 @@ int DaemonLink::Create(Loop* loop, int listening_socket, Handler* handler) {
   return loop->Add(&listener_, listening_socket, EPOLLIN, Acceptable, this);
 }
 
+void DaemonLink::ResumeAccepting() {
+  if (!listener_.active()) Create(loop_, listener_.fd, handler_);
+}
+
 void DaemonLink::Acceptable(void* self, uint32_t) {
   static_cast<DaemonLink*>(self)->Accept();
 }
@@ -45,7 +49,12 @@ void DaemonLink::PeerReady(void* self, uint32_t events) {
 void DaemonLink::Accept() {
   const int fd =
       accept4(listener_.fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-  if (fd < 0) return;
+  if (fd < 0) {
+    if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+      loop_->Remove(&listener_);
+    }
+    return;
+  }
   ucred peer = {};
   socklen_t size = sizeof(peer);
   if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||

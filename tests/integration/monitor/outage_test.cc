@@ -156,7 +156,7 @@ TEST_F(OutageTest, AKilledMonitorIsNoticedAtOnce) {
   const auto took = std::chrono::steady_clock::now() - before;
   std::printf("  on_lost after %.2f ms\n",
               std::chrono::duration<double, std::milli>(took).count());
-  EXPECT_LT(took, std::chrono::milliseconds(500));
+  EXPECT_LT(took, std::chrono::seconds(2));
   EXPECT_TRUE(absl::IsUnavailable(client_->Signal("c2", SIGTERM, Soon())));
   EXPECT_TRUE(absl::IsUnavailable(
       client_->Start(Request("c3", "true"), Soon()).status()));
