@@ -1,9 +1,10 @@
 // The pod's cgroup as a plain directory: where there is no systemd.
 //
-// A pod costs: mkdir, open, mkdir monitor/, one write to move the monitor, two
-// small reads and two writes for the controllers. Parents that are missing are
-// made, as the kubelet's cgroupfs driver would, and remembered by an extended
-// attribute, so that Remove takes exactly those away again.
+// A pod costs: mkdir, open, mkdir monitor/, two small reads and two writes for
+// the controllers, some 40 µs; moving a monitor that runs already (Create)
+// adds an RCU grace period. Parents that are missing are made, as the kubelet's
+// cgroupfs driver would, and remembered by an extended attribute, so that
+// Remove takes exactly those away again.
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -75,6 +76,7 @@ class CgroupfsDriver final : public PodCgroupDriver {
       const std::string& description) override {
     return CreateWith(pod_id, cgroup_parent, description, 0);
   }
+
   absl::Status Remove(const std::string& pod_id,
                       const std::string& path) override {
     PINION_ASSIGN_OR_RETURN(const std::string where,

@@ -66,6 +66,22 @@ TEST_F(CgroupfsDriverTest, ThePodIsMadeAroundItsMonitor) {
   EXPECT_TRUE(driver_->Remove(id_, path).ok()) << "missing is success";
 }
 
+TEST_F(CgroupfsDriverTest, AheadOfItsMonitorThePodIsThereForItToBeBornIn) {
+  const std::string path = driver_->PathOf(id_, scratch_.path());
+  {
+    const auto leaf = driver_->CreateAhead(id_, scratch_.path(), "pod");
+    ASSERT_TRUE(leaf.ok()) << leaf.status();
+    EXPECT_EQ(scratch_.Read(path + "/cgroup.subtree_control"),
+              scratch_.Read(path + "/cgroup.controllers"));
+    Child monitor = Child::Sleeper(leaf->get());
+    EXPECT_THAT(scratch_.Pids(path + "/monitor"), ElementsAre(monitor.pid()));
+    ASSERT_TRUE(driver_->Remove(id_, path).ok());
+    EXPECT_EQ(monitor.Wait(), -SIGKILL);
+  }
+  EXPECT_FALSE(driver_->CreateAhead(id_, "no/path", "pod").ok());
+  EXPECT_FALSE(driver_->CreateAhead("no id", scratch_.path(), "pod").ok());
+}
+
 TEST_F(CgroupfsDriverTest, ParentsOfOthersStay) {
   scratch_.MakeDir(scratch_.path() + "/kubepods");
   Child monitor = Child::Sleeper();
