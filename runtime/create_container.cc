@@ -30,7 +30,9 @@ absl::Status MakeWritableLayer(Context& context, const std::string& id,
   PINION_RETURN_IF_ERROR(os::MakeDirAt(dir, id + "/work", 0700));
   if (image.layer_dirs.empty()) return absl::OkStatus();
   struct stat st = {};
-  const std::string& top = image.layer_dirs.front();
+  const std::string& top = image.root_layer_dir.empty()
+                               ? image.layer_dirs.front()
+                               : image.root_layer_dir;
   if (fstatat(context.root_dir.get(), top.c_str(), &st, 0) != 0) {
     return os::ErrnoStatus(absl::StrCat("stat ", top));
   }
