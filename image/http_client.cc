@@ -12,9 +12,9 @@
 namespace pinion::image {
 namespace {
 
-constexpr size_t kBuffer = size_t{256} << 10;
+constexpr size_t kBuffer = size_t{128} << 10;
 // One step of libcurl may bring more than the buffer; beyond this it waits.
-constexpr size_t kMaxBuffered = size_t{1} << 20;
+constexpr size_t kMaxBuffered = size_t{512} << 10;
 constexpr size_t kMaxHeaderBytes = size_t{64} << 10;
 constexpr int kPollMs = 1000;
 
@@ -287,8 +287,8 @@ class CurlTransfer : public HttpTransfer {
   bool done_ = false;
   bool paused_ = false;
   absl::Status error_status_;  // comes after the data in front of it
-  std::string fresh_;   // what libcurl brought
-  std::string buffer_;  // what the consumer looks at
+  std::string fresh_;          // what libcurl brought
+  std::string buffer_;         // what the consumer looks at
   uint64_t received_ = 0;
   uint64_t window_start_ = 0;
   SteadyClock::duration waited_{};

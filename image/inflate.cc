@@ -13,7 +13,7 @@
 namespace pinion::image {
 namespace {
 
-constexpr size_t kOutput = size_t{256} << 10;
+constexpr size_t kOutput = size_t{128} << 10;
 constexpr int kZstdWindowLogMax = 25;
 constexpr std::string_view kGzipMagic("\x1f\x8b", 2);
 constexpr std::string_view kZstdMagic("\x28\xb5\x2f\xfd", 4);

@@ -2,7 +2,7 @@
 // number of frames) or plain tar, told apart by their first bytes: media types
 // lie.
 //
-// A stream belongs to one thread at a time. Memory: 256 KiB plus the format's
+// A stream belongs to one thread at a time. Memory: 128 KiB plus the format's
 // window, for zstd at most 32 MiB (a frame that wants more is refused).
 
 #ifndef PINION_IMAGE_INFLATE_H_

@@ -135,7 +135,7 @@ class Installation {
   absl::Status FetchLayer(size_t index) {
     const auto make = [this, index](os::UniqueFd directory,
                                     LayerRecord& record) {
-      return Unpack(index, std::move(directory), record);
+      return UnpackInSlot(index, std::move(directory), record);
     };
     PINION_ASSIGN_OR_RETURN_AS(
         LayerStore::Lease lease,
@@ -144,6 +144,17 @@ class Installation {
         absl::StrCat("layer ", manifest_.layers[index].digest.text()));
     leases_[index].emplace(std::move(lease));
     return absl::OkStatus();
+  }
+
+  absl::Status UnpackInSlot(size_t index, os::UniqueFd directory,
+                            LayerRecord& record) {
+    if (options_.slots == nullptr) {
+      return Unpack(index, std::move(directory), record);
+    }
+    if (!options_.slots->Take(options_.cancel)) return options_.cancel->Check();
+    const absl::Status status = Unpack(index, std::move(directory), record);
+    options_.slots->Give();
+    return status;
   }
 
   absl::Status Unpack(size_t index, os::UniqueFd directory,
@@ -190,6 +201,28 @@ class Installation {
 };
 
 }  // namespace
+
+bool StreamSlots::Take(const CancelToken* cancel) {
+  const auto may_go_on = [this, cancel]() {
+    mutex_.AssertReaderHeld();
+    return free_ > 0 || (cancel != nullptr && cancel->cancelled());
+  };
+  const absl::MutexLock lock(&mutex_);
+  mutex_.Await(absl::Condition(&may_go_on));
+  if (free_ == 0) return false;
+  --free_;
+  return true;
+}
+
+void StreamSlots::Give() {
+  const absl::MutexLock lock(&mutex_);
+  ++free_;
+}
+
+void StreamSlots::Wake() {
+  // Conditions are evaluated anew when the mutex is released.
+  const absl::MutexLock lock(&mutex_);
+}
 
 absl::StatusOr<std::string> ReadBlob(BlobSource& source,
                                      const Descriptor& descriptor) {

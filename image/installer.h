@@ -15,7 +15,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "image/byte_stream.h"
 #include "image/cancel_token.h"
 #include "image/manifest.h"
@@ -31,8 +33,26 @@ class BlobSource {
       const Descriptor& descriptor) = 0;
 };
 
+// How many layers are streamed at a time by all pulls together: what bounds
+// their memory. Thread-safe.
+class StreamSlots {
+ public:
+  explicit StreamSlots(int count) : free_(count) {}
+
+  // Waits for a slot; false if `cancel` came first.
+  bool Take(const CancelToken* cancel);
+  void Give();
+  // Wakes waiting calls after their token was cancelled.
+  void Wake();
+
+ private:
+  absl::Mutex mutex_;
+  int free_ ABSL_GUARDED_BY(mutex_);
+};
+
 struct InstallOptions {
   int parallel_layers = 8;
+  StreamSlots* slots = nullptr;  // null: no bound but parallel_layers
   const CancelToken* cancel = nullptr;
   // How many bytes of blobs were read; called by several threads.
   std::function<void(uint64_t bytes)> on_bytes;

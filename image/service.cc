@@ -21,6 +21,9 @@ namespace {
 
 // An index may lead to another one; not for ever.
 constexpr int kMaxIndexes = 3;
+// Pulls that run at a time before layers wait for each other: a registry that
+// is slow must not hold up the pulls from others.
+constexpr int kPullsAtFullSpeed = 4;
 constexpr char kUnavailable[] = "RegistryUnavailable";
 
 class RegistrySource : public BlobSource {
@@ -91,7 +94,8 @@ Service::Service(const Options& options, const Platform& platform,
       images_(metrics.AddGauge("pinion_image_images", "Images in the store.")),
       layers_(metrics.AddGauge("pinion_image_layers", "Layers in the store.")),
       bytes_(metrics.AddGauge("pinion_image_bytes",
-                              "Bytes that the store's layers take.")) {}
+                              "Bytes that the store's layers take.")),
+      slots_(std::max(options.parallel_layers, 1) * kPullsAtFullSpeed) {}
 
 Service::~Service() = default;
 
@@ -115,6 +119,7 @@ void Service::UpdateGauges() {
 
 void Service::Stop() {
   cancel_.Cancel();
+  slots_.Wake();
   if (store_ != nullptr) store_->layers().Wake();
 }
 
@@ -189,6 +194,7 @@ absl::StatusOr<std::string> Service::Fetch(const Reference& reference,
   if (reference.digest.empty()) keys.push_back(reference.Key());
   InstallOptions install;
   install.parallel_layers = options_.parallel_layers;
+  install.slots = &slots_;
   install.cancel = &cancel_;
   install.on_bytes = [this](uint64_t bytes) {
     pull_bytes_.Increment(static_cast<double>(bytes));
@@ -230,7 +236,7 @@ absl::StatusOr<ImageService::Imported> Service::Import(
   import.reference = reference;
   import.default_registry = options_.default_registry;
   import.platform = platform_;
-  import.install = {options_.parallel_layers, &cancel_, {}};
+  import.install = {options_.parallel_layers, &slots_, &cancel_, {}};
   const std::string phrase = absl::StrCat("import ", archive_path);
   // Below layers/, where the next start removes what a crash leaves.
   PINION_ASSIGN_OR_RETURN_AS(

@@ -16,6 +16,7 @@
 #include "absl/synchronization/mutex.h"
 #include "image/cancel_token.h"
 #include "image/image_service.h"
+#include "image/installer.h"
 #include "image/manifest.h"
 #include "image/reference.h"
 #include "image/registry_client.h"
@@ -74,6 +75,7 @@ class Service : public ImageService {
   metrics::Gauge& bytes_;
 
   CancelToken cancel_;
+  StreamSlots slots_;
   std::unique_ptr<Store> store_;
 
   absl::Mutex mutex_;

@@ -26,6 +26,15 @@ double CpuSeconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
+// What the process keeps, from /proc/self/statm (proc(5)).
+long RssKib() {
+  long pages = 0;
+  std::FILE* const file = std::fopen("/proc/self/statm", "r");
+  if (file == nullptr || std::fscanf(file, "%*d %ld", &pages) != 1) pages = 0;
+  if (file != nullptr) std::fclose(file);
+  return pages * 4;
+}
+
 long PeakKib() {
   rusage usage = {};
   getrusage(RUSAGE_SELF, &usage);
@@ -59,8 +68,10 @@ int main(int argc, char** argv) {
   const double wall = stopwatch.Seconds();
   if (!id.ok()) return Fail(id.status());
   const auto usage = (*service)->Usage();
-  std::printf("wall_s %.3f cpu_s %.3f peak_rss_kib %ld unpacked_bytes %llu\n",
-              wall, CpuSeconds() - cpu_before, PeakKib(),
-              static_cast<unsigned long long>(usage->used_bytes));
+  std::printf(
+      "wall_s %.3f cpu_s %.3f peak_rss_kib %ld rss_kib %ld unpacked_bytes "
+      "%llu\n",
+      wall, CpuSeconds() - cpu_before, PeakKib(), RssKib(),
+      static_cast<unsigned long long>(usage->used_bytes));
   return 0;
 }

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "absl/strings/escaping.h"
@@ -343,6 +345,33 @@ TEST(BasicAuthenticationTest, OnlyTheRightPasswordPulls) {
   encoded.server_address = "other.example";
   EXPECT_TRUE(
       absl::IsPermissionDenied(store.service().Pull(name, encoded).status()));
+}
+
+TEST(TlsTest, OnlyATrustedCertificateServes) {
+  if (!HaveRegistry()) GTEST_SKIP() << "docker-registry is not installed";
+  RegistryBed bed("", /*tls=*/true);
+  const TestImage image = MakeTestImage({Tar("f", "secure"), Tar("g", "g")});
+  bed.Put("app", "x", image);
+  const testing::ScratchDir hosts;
+  const std::string dir = absl::StrCat(hosts.path(), "/", bed.address());
+  std::filesystem::create_directories(dir);
+  const auto pull = [&](const std::string& more) {
+    std::ofstream(dir + "/hosts.toml")
+        << "server = \"https://" << bed.address() << "\"\n"
+        << more;
+    StoreBed store;
+    store.options().registry_config_dir = hosts.path();
+    return store.Open().Pull(bed.address() + "/app:x", {}).status();
+  };
+  const absl::Status untrusted = pull("");
+  EXPECT_TRUE(absl::IsFailedPrecondition(untrusted)) << untrusted;
+  EXPECT_THAT(std::string(untrusted.message()), HasSubstr("certificate"));
+  const absl::Status trusted =
+      pull(absl::StrCat("ca = \"", bed.ca_file(), "\"\n"));
+  EXPECT_TRUE(trusted.ok()) << trusted;
+  EXPECT_TRUE(pull("skip_verify = true\n").ok());
+  EXPECT_THAT(std::string(pull("ca = \"absent\"\n").message()),
+              HasSubstr("hosts.toml:2: ca"));
 }
 
 }  // namespace

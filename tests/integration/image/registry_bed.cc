@@ -64,7 +64,16 @@ bool Answers(uint16_t port) {
 
 bool HaveRegistry() { return access(kRegistry, X_OK) == 0; }
 
-RegistryBed::RegistryBed(const std::string& htpasswd) {
+// For 127.0.0.1, signed by itself.
+void RegistryBed::MakeCertificate() {
+  const std::string command = absl::StrCat(
+      "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
+      "-days 2 -subj /CN=test -addext subjectAltName=IP:127.0.0.1 -keyout ",
+      scratch_.path(), "/tls.key -out ", ca_file(), " 2>/dev/null");
+  if (std::system(command.c_str()) != 0) std::abort();
+}
+
+RegistryBed::RegistryBed(const std::string& htpasswd, bool tls) {
   const uint16_t port = FreePort();
   address_ = absl::StrCat("127.0.0.1:", port);
   const std::string storage = scratch_.path() + "/storage";
@@ -73,6 +82,11 @@ RegistryBed::RegistryBed(const std::string& htpasswd) {
       "version: 0.1\nlog: {level: error}\nstorage:\n  filesystem:\n"
       "    rootdirectory: ",
       storage, "\nhttp:\n  addr: ", address_, "\n");
+  if (tls) {
+    MakeCertificate();
+    absl::StrAppend(&config, "  tls:\n    certificate: ", ca_file(),
+                    "\n    key: ", scratch_.path(), "/tls.key\n");
+  }
   if (!htpasswd.empty()) {
     WriteFile(scratch_.path() + "/htpasswd", htpasswd + "\n");
     absl::StrAppend(&config, "auth:\n  htpasswd:\n    realm: test\n    path: ",

@@ -22,15 +22,16 @@ bool HaveRegistry();
 
 class RegistryBed {
  public:
-  // `htpasswd`: "user:bcrypt"; empty: no authentication. Aborts if the
-  // registry does not come up.
-  explicit RegistryBed(const std::string& htpasswd = "");
+  // `htpasswd`: "user:bcrypt"; empty: no authentication. `tls`: https with a
+  // certificate of its own (ca_file). Aborts if the registry does not come up.
+  explicit RegistryBed(const std::string& htpasswd = "", bool tls = false);
   ~RegistryBed();
 
   RegistryBed(const RegistryBed&) = delete;
   RegistryBed& operator=(const RegistryBed&) = delete;
 
   const std::string& address() const { return address_; }
+  std::string ca_file() const { return scratch_.path() + "/tls.crt"; }
 
   // Straight into the registry's storage.
   void Put(const std::string& repository, const std::string& tag,
@@ -39,6 +40,7 @@ class RegistryBed {
                    const std::string& manifest);
 
  private:
+  void MakeCertificate();
   void PutBlob(const std::string& repository, const std::string& bytes);
 
   testing::ScratchDir scratch_;
