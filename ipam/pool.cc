@@ -41,6 +41,12 @@ void IpLease::RollBack() {
   pool->ReleaseSlot(index_, word_, slot::RolledBack(word_));
 }
 
+void IpLease::Retire() {
+  Pool* const pool = std::exchange(pool_, nullptr);
+  if (pool == nullptr || !rolls_back_) return;
+  pool->ReleaseSlot(index_, word_, slot::Released(word_, pool->NowMs()));
+}
+
 absl::StatusOr<std::unique_ptr<Pool>> Pool::Open(const std::string& directory,
                                                  const IpRange& range,
                                                  const Options& options) {

@@ -87,6 +87,10 @@ class IpLease {
   // The owner keeps the address until it is released by its name.
   void Commit() { rolls_back_ = false; }
 
+  // Gives a fresh address back to cool down, like one that was used: the
+  // kernel says that it is in use after all. The lease is empty afterwards.
+  void Retire();
+
  private:
   friend class Pool;
   IpLease(Pool* pool, uint64_t index, uint64_t word, bool fresh)

@@ -5,6 +5,7 @@
 #include "network/macvlan_network.h"
 #include "network/none_network.h"
 #include "network/parent.h"
+#include "network/service_nat.h"
 
 namespace pinion::network {
 
@@ -20,6 +21,13 @@ absl::StatusOr<std::unique_ptr<PodNetwork>> NewPodNetwork(
 absl::Status RemoveNodeDevices(const Options& options) {
   PINION_ASSIGN_OR_RETURN(os::NetlinkSocket socket, os::NetlinkSocket::Open());
   PINION_RETURN_IF_ERROR(RemoveOwnLink(socket, options.host_link_name));
+  // Where there is no nf_tables, there is no table.
+  absl::StatusOr<os::NetlinkSocket> netfilter =
+      os::NetlinkSocket::OpenNetfilter();
+  if (netfilter.ok()) {
+    PINION_RETURN_IF_ERROR(
+        RemoveServiceNat(*netfilter, options.host_link_name));
+  }
   if (options.parent != kAutoParent) return absl::OkStatus();
   // A veth's other end goes with it.
   return RemoveOwnLink(socket, AutoParentName(options.host_link_name));

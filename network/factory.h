@@ -25,10 +25,10 @@ namespace pinion::network {
 absl::StatusOr<std::unique_ptr<PodNetwork>> NewPodNetwork(
     const Options& options, metrics::Registry& registry);
 
-// Removes the host link and the automatic parent from the calling thread's
-// network namespace, with them every pod's interface on that parent. Only
-// devices that pinion made are touched; missing ones are success. For
-// uninstalling and for tests: destroying a PodNetwork leaves everything.
+// Removes the host link, its nf_tables table and the automatic parent from the
+// calling thread's network namespace, with them every pod's interface on that
+// parent. Only devices that pinion made are touched; missing ones are success.
+// For uninstalling and for tests: destroying a PodNetwork leaves everything.
 absl::Status RemoveNodeDevices(const Options& options);
 
 }  // namespace pinion::network

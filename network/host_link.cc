@@ -44,27 +44,51 @@ bool SameRoute(const RouteSpec& a, const RouteSpec& b) {
          a.via == b.via;
 }
 
+struct WantedAddress {
+  IpAddress address;
+  int prefix_length = 0;
+};
+
+std::vector<WantedAddress> WantedAddresses(
+    const std::vector<FamilyPlan>& plans) {
+  std::vector<WantedAddress> wanted;
+  for (const FamilyPlan& plan : plans) {
+    if (plan.node && plan.node_on_host_link) {
+      wanted.push_back({*plan.node, plan.node->bits()});
+    }
+    // What is forwarded to a pod is preceded by a solicitation from the
+    // link-local address. The kernel would make that, too, but take a second
+    // to see that no other has it.
+    if (plan.range.family() == ipam::Family::kIpv6) {
+      wanted.push_back({LinkLocalFor(HostLinkMac(plans)), 64});
+    }
+  }
+  return wanted;
+}
+
 // Appends what turns the link's addresses into the wanted ones.
 absl::Status AppendAddressChanges(NetlinkSocket& socket, const Link& link,
                                   const std::vector<FamilyPlan>& plans,
                                   NetlinkBatch& batch) {
   PINION_ASSIGN_OR_RETURN(const std::vector<LinkAddress> present,
                           ListAddresses(socket, link.index));
-  std::vector<IpAddress> wanted;
-  for (const FamilyPlan& plan : plans) {
-    if (plan.node && plan.node_on_host_link) wanted.push_back(*plan.node);
-  }
+  std::vector<WantedAddress> missing = WantedAddresses(plans);
   for (const LinkAddress& address : present) {
-    const auto it = std::find(wanted.begin(), wanted.end(), address.address);
-    if (it != wanted.end() && address.prefix_length == address.address.bits()) {
-      wanted.erase(it);
+    const auto it = std::find_if(
+        missing.begin(), missing.end(), [&address](const WantedAddress& want) {
+          return want.address == address.address &&
+                 want.prefix_length == address.prefix_length;
+        });
+    if (it != missing.end()) {
+      missing.erase(it);
     } else if (address.global) {
       AppendAddressDeletion(batch, link.index, link.name, address.address,
                             address.prefix_length);
     }
   }
-  for (const IpAddress& address : wanted) {
-    AppendAddress(batch, link.index, link.name, address, address.bits());
+  for (const WantedAddress& want : missing) {
+    AppendAddress(batch, link.index, link.name, want.address,
+                  want.prefix_length);
   }
   return absl::OkStatus();
 }
@@ -131,6 +155,7 @@ absl::StatusOr<Link> EnsureHostLink(NetlinkSocket& socket,
   NetlinkBatch batch;
   if (link->alias != kOwnAlias || !link->up) {
     AppendArpIgnore(batch, link->index, name, 1);
+    AppendNoIpv6LinkLocal(batch, link->index, name);
     AppendAlias(batch, link->index, name, kOwnAlias);
     AppendLinkUp(batch, link->index, name);
   }

@@ -22,4 +22,14 @@ MacAddress MacFor(const ipam::IpAddress& address) {
           static_cast<uint8_t>(hash)};
 }
 
+ipam::IpAddress LinkLocalFor(const MacAddress& mac) {
+  const uint8_t bytes[16] = {0xfe,   0x80,   0,
+                             0,      0,      0,
+                             0,      0,      static_cast<uint8_t>(mac[0] ^ 2),
+                             mac[1], mac[2], 0xff,
+                             0xfe,   mac[3], mac[4],
+                             mac[5]};
+  return *ipam::IpAddress::FromBytes(bytes, sizeof(bytes));
+}
+
 }  // namespace pinion::network

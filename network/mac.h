@@ -17,6 +17,10 @@ namespace pinion::network {
 // first byte's two low bits are 10).
 MacAddress MacFor(const ipam::IpAddress& address);
 
+// The IPv6 link-local address of an interface with this MAC: fe80::/64 and
+// its modified EUI-64 (RFC 4291, appendix A).
+ipam::IpAddress LinkLocalFor(const MacAddress& mac);
+
 }  // namespace pinion::network
 
 #endif  // PINION_NETWORK_MAC_H_

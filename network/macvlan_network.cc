@@ -1,5 +1,6 @@
 #include "network/macvlan_network.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/rtnetlink.h>
 #include <sys/epoll.h>
@@ -19,6 +20,7 @@
 #include "network/mac.h"
 #include "network/parent.h"
 #include "network/pod_link.h"
+#include "network/service_nat.h"
 #include "os/file.h"
 
 namespace pinion::network {
@@ -29,6 +31,12 @@ using ipam::IpLease;
 using ipam::IpRange;
 using ipam::Owner;
 using ipam::Pool;
+
+// How many addresses are tried for one pod. The kernel takes a pod's link
+// down some time after its namespace was closed; on a machine that is busy
+// enough this can outlast the cool-down, and then the address's MAC is still
+// taken.
+constexpr int kAttempts = 16;
 
 // Starts with a dot: no pool's name does (ipam::ListPools).
 constexpr char kPodCidrFile[] = ".pod-cidr";
@@ -48,6 +56,7 @@ MacvlanNetwork::MacvlanNetwork(const Options& options, os::NetlinkSocket host,
     : options_(options),
       metrics_(registry),
       host_(std::move(host)),
+      netfilter_(os::NetlinkSocket::OpenNetfilter()),
       readiness_(std::make_shared<const Readiness>()) {}
 
 MacvlanNetwork::~MacvlanNetwork() = default;
@@ -115,16 +124,36 @@ Readiness MacvlanNetwork::TryRefresh() {
     }
   }
   if (options_.host_link) {
-    std::vector<FamilyPlan> plans;
-    for (const AddressSpace& space : spaces_) plans.push_back(space.plan);
-    const absl::Status status =
-        EnsureHostLink(host_, options_, *parent_, plans).status();
-    if (!status.ok()) return NotReady("HostLinkFailed", Message(status));
-    node_mac_ = HostLinkMac(plans);
+    if (Readiness node = SetUpNode(); !node.ready) return node;
   }
   if (!parent_->up || !parent_->carrier) {
     return NotReady("ParentDown", absl::StrCat("the parent device ",
                                                parent_->name, " is down"));
+  }
+  return {true, "", ""};
+}
+
+Readiness MacvlanNetwork::SetUpNode() {
+  std::vector<FamilyPlan> plans;
+  bool services = false;
+  for (const AddressSpace& space : spaces_) {
+    plans.push_back(space.plan);
+    services |= space.plan.services.has_value();
+  }
+  const absl::Status link =
+      EnsureHostLink(host_, options_, *parent_, plans).status();
+  if (!link.ok()) return NotReady("HostLinkFailed", Message(link));
+  node_mac_ = HostLinkMac(plans);
+
+  absl::Status nat = netfilter_.status();
+  if (nat.ok()) {
+    nat = ReplaceServiceNat(*netfilter_, options_.host_link_name, plans);
+  }
+  // Without services there was at most something to remove.
+  if (services && !nat.ok()) {
+    return NotReady(
+        "ServiceNatFailed",
+        absl::StrCat("network.service_cidr needs nf_tables: ", Message(nat)));
   }
   return {true, "", ""};
 }
@@ -219,8 +248,22 @@ absl::StatusOr<PodAddresses> MacvlanNetwork::AttachLocked(
         absl::StrCat("the pod network is not ready: ", readiness->reason, ": ",
                      readiness->message));
   }
-  PINION_ASSIGN_OR_RETURN(std::vector<IpLease> leases, ClaimAll(owner));
+  absl::StatusOr<PodAddresses> result;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    PINION_ASSIGN_OR_RETURN(std::vector<IpLease> leases, ClaimAll(owner));
+    result = AttachWith(request, leases);
+    if (result.ok()) {
+      for (IpLease& lease : leases) lease.Commit();
+      return result;
+    }
+    if (os::NetlinkErrno(result.status()) != EADDRINUSE) break;
+    for (IpLease& lease : leases) lease.Retire();
+  }
+  return result;
+}
 
+absl::StatusOr<PodAddresses> MacvlanNetwork::AttachWith(
+    const AttachRequest& request, const std::vector<IpLease>& leases) {
   PodLinkSpec spec{.name = options_.interface_name,
                    .parent_index = parent_->index,
                    .mac = MacFor(leases.front().address()),
@@ -242,7 +285,6 @@ absl::StatusOr<PodAddresses> MacvlanNetwork::AttachLocked(
   }
   PINION_RETURN_IF_ERROR(ConfigurePodLink(pod, spec, link, pod_addresses));
 
-  for (IpLease& lease : leases) lease.Commit();
   // Nobody but pinion is on the automatic parent.
   if (options_.parent != kAutoParent) {
     announcer_->Announce(parent_->index, spec.mac, addresses);

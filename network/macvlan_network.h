@@ -65,6 +65,8 @@ class MacvlanNetwork : public PodNetwork {
   void Refresh() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Readiness TryRefresh() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_)
       ABSL_LOCKS_EXCLUDED(host_mutex_);
+  // Host link and service rules.
+  Readiness SetUpNode() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_, host_mutex_);
   absl::Status OpenSpaces() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_, host_mutex_);
   absl::Status ClaimKnown(const std::vector<KnownPod>& pods)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -73,6 +75,11 @@ class MacvlanNetwork : public PodNetwork {
 
   absl::StatusOr<PodAddresses> AttachLocked(const AttachRequest& request,
                                             ipam::Owner owner)
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  // With these addresses; EADDRINUSE (os::NetlinkErrno) if the parent has a
+  // link with such a MAC.
+  absl::StatusOr<PodAddresses> AttachWith(
+      const AttachRequest& request, const std::vector<ipam::IpLease>& leases)
       ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<std::vector<ipam::IpLease>> ClaimAll(ipam::Owner owner)
       ABSL_SHARED_LOCKS_REQUIRED(mutex_);
@@ -88,6 +95,8 @@ class MacvlanNetwork : public PodNetwork {
   // requests one by one anyway.
   absl::Mutex host_mutex_;
   os::NetlinkSocket host_ ABSL_GUARDED_BY(host_mutex_);
+  // An error where the kernel has no nf_tables.
+  absl::StatusOr<os::NetlinkSocket> netfilter_ ABSL_GUARDED_BY(host_mutex_);
 
   mutable absl::Mutex mutex_;
   // The range's text, as configured or told; empty: not known yet.

@@ -25,14 +25,16 @@ absl::Status Create(NetlinkSocket& socket, const std::string& name,
   return socket.Transact(veth);
 }
 
-// Own, silent and up.
+// Own, silent and up. Silent because a frame that leaves the veth pair's idle
+// end arrives in this very host, which would answer requests for its own
+// addresses.
 absl::Status SetUp(NetlinkSocket& socket, const std::string& name) {
   PINION_ASSIGN_OR_RETURN(const Link link, FindLink(socket, name));
   if (link.alias == kOwnAlias && link.up) return absl::OkStatus();
   NetlinkBatch batch;
   AppendNoIpv6LinkLocal(batch, link.index, name);
   AppendAlias(batch, link.index, name, kOwnAlias);
-  AppendLinkUp(batch, link.index, name);
+  AppendSilentLinkUp(batch, link.index, name);
   return socket.Transact(batch);
 }
 

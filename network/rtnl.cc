@@ -51,6 +51,14 @@ void BeginLinkChange(NetlinkBatch& batch, int index, std::string what) {
   batch.Begin(RTM_SETLINK, 0, LinkHeader(index), std::move(what));
 }
 
+void BeginFlagsChange(NetlinkBatch& batch, int index, const std::string& name,
+                      unsigned flags) {
+  ifinfomsg header = LinkHeader(index);
+  header.ifi_flags = flags;
+  header.ifi_change = flags;
+  batch.Begin(RTM_SETLINK, 0, header, absl::StrCat("set ", name, " up"));
+}
+
 void BeginAddress(NetlinkBatch& batch, uint16_t type, uint16_t flags, int index,
                   const IpAddress& address, int prefix_length,
                   std::string what) {
@@ -134,10 +142,12 @@ void AppendVethPair(NetlinkBatch& batch, const std::string& name,
 }
 
 void AppendLinkUp(NetlinkBatch& batch, int index, const std::string& name) {
-  ifinfomsg header = LinkHeader(index);
-  header.ifi_flags = IFF_UP;
-  header.ifi_change = IFF_UP;
-  batch.Begin(RTM_SETLINK, 0, header, absl::StrCat("set ", name, " up"));
+  BeginFlagsChange(batch, index, name, IFF_UP);
+}
+
+void AppendSilentLinkUp(NetlinkBatch& batch, int index,
+                        const std::string& name) {
+  BeginFlagsChange(batch, index, name, IFF_UP | IFF_NOARP);
 }
 
 void AppendNoIpv6LinkLocal(NetlinkBatch& batch, int index,

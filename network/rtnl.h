@@ -78,6 +78,9 @@ void AppendVethPair(os::NetlinkBatch& batch, const std::string& name,
                     const std::string& peer);
 
 void AppendLinkUp(os::NetlinkBatch& batch, int index, const std::string& name);
+// Up, and answering no ARP request (IFF_NOARP).
+void AppendSilentLinkUp(os::NetlinkBatch& batch, int index,
+                        const std::string& name);
 // No IPv6 link-local address, hence no router solicitations or the like.
 void AppendNoIpv6LinkLocal(os::NetlinkBatch& batch, int index,
                            const std::string& name);

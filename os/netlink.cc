@@ -159,9 +159,18 @@ std::string NetlinkMessage::String(std::span<const char> content) {
 }
 
 absl::StatusOr<NetlinkSocket> NetlinkSocket::Open(uint32_t groups) {
+  return OpenProtocol(NETLINK_ROUTE, groups);
+}
+
+absl::StatusOr<NetlinkSocket> NetlinkSocket::OpenNetfilter() {
+  return OpenProtocol(NETLINK_NETFILTER, 0);
+}
+
+absl::StatusOr<NetlinkSocket> NetlinkSocket::OpenProtocol(int protocol,
+                                                          uint32_t groups) {
   int type = SOCK_RAW | SOCK_CLOEXEC;
   if (groups != 0) type |= SOCK_NONBLOCK;
-  UniqueFd fd(socket(AF_NETLINK, type, NETLINK_ROUTE));
+  UniqueFd fd(socket(AF_NETLINK, type, protocol));
   if (!fd.valid()) return ErrnoStatus("socket AF_NETLINK");
   // Both only make errors shorter and clearer; older kernels lack them.
   const int one = 1;
@@ -220,10 +229,11 @@ absl::StatusOr<std::span<const char>> NetlinkSocket::ReceiveOne(
   }
 }
 
-absl::Status NetlinkSocket::Transact(NetlinkBatch& batch) {
-  if (batch.count() == 0) return absl::OkStatus();
+absl::Status NetlinkSocket::Transact(NetlinkBatch& batch, size_t unanswered) {
+  if (batch.count() <= unanswered) return absl::OkStatus();
   // Errors are always told; only the end needs an acknowledgement.
-  batch.Header(batch.requests_.back().offset)->nlmsg_flags |= NLM_F_ACK;
+  const size_t last = batch.count() - unanswered - 1;
+  batch.Header(batch.requests_[last].offset)->nlmsg_flags |= NLM_F_ACK;
   const uint32_t first = NextSequence(batch.count());
   PINION_RETURN_IF_ERROR(Send(batch, first));
   absl::Status result;
@@ -233,8 +243,10 @@ absl::Status NetlinkSocket::Transact(NetlinkBatch& batch) {
     PINION_ASSIGN_OR_RETURN(const std::span<const char> datagram,
                             ReceiveOne(buffer));
     if (datagram.empty()) {
+      // A batch that is refused as a whole is not answered to its end.
+      if (!result.ok()) return result;
       return absl::InternalError(
-          absl::StrCat(batch.requests_.back().what, ": no answer"));
+          absl::StrCat(batch.requests_[last].what, ": no answer"));
     }
     ForEachMessage(
         datagram, [&](const nlmsghdr& header, const NetlinkMessage& message) {
@@ -248,7 +260,7 @@ absl::Status NetlinkSocket::Transact(NetlinkBatch& batch) {
             result = Failure(-answer->error, batch.requests_[index].what,
                              Explanation(header, message));
           }
-          if (index + 1 == batch.count()) done = true;
+          if (index == last) done = true;
         });
   }
   return result;

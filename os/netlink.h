@@ -117,6 +117,8 @@ class NetlinkSocket {
   // In the calling thread's network namespace. `groups`: RTMGRP_… bits to
   // subscribe to; such a socket is non-blocking and for Receive only.
   static absl::StatusOr<NetlinkSocket> Open(uint32_t groups = 0);
+  // For nfnetlink (nf_tables), in the calling thread's network namespace.
+  static absl::StatusOr<NetlinkSocket> OpenNetfilter();
   // Another's NETLINK_ROUTE socket; it stays the owner's.
   static NetlinkSocket Borrow(int fd);
 
@@ -125,8 +127,9 @@ class NetlinkSocket {
   // Sends all requests with one system call and waits for their end. The
   // kernel goes on after a request that fails; the status is of the first
   // failure: "add address 10.0.0.2/24 to eth0: EEXIST". An ErrnoStatus;
-  // Errno() tells which.
-  absl::Status Transact(NetlinkBatch& batch);
+  // NetlinkErrno tells which. The last request but `unanswered` is the one
+  // whose end is waited for (nfnetlink does not answer the end of a batch).
+  absl::Status Transact(NetlinkBatch& batch, size_t unanswered = 0);
 
   // One request that is answered with messages (a dump if its flags have
   // NLM_F_DUMP); `each` is called for every one.
@@ -140,6 +143,8 @@ class NetlinkSocket {
  private:
   NetlinkSocket(UniqueFd owned, int fd) : owned_(std::move(owned)), fd_(fd) {}
 
+  static absl::StatusOr<NetlinkSocket> OpenProtocol(int protocol,
+                                                    uint32_t groups);
   absl::Status Send(NetlinkBatch& batch, uint32_t first_sequence);
   // One datagram; 0 bytes if there is none.
   absl::StatusOr<std::span<const char>> ReceiveOne(std::vector<char>& buffer);

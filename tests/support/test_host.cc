@@ -43,11 +43,11 @@ Endpoint MakeEndpoint(const std::string& address, uint16_t port) {
   return endpoint;
 }
 
-os::UniqueFd TcpSocket(const Endpoint& endpoint) {
+os::UniqueFd TcpSocket(const Endpoint& endpoint, std::chrono::seconds wait) {
   os::UniqueFd fd(
       socket(endpoint.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd.valid()) Die("socket");
-  const timeval limit{.tv_sec = 2, .tv_usec = 0};
+  const timeval limit{.tv_sec = wait.count(), .tv_usec = 0};
   setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
   setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
   const int one = 1;
@@ -123,13 +123,14 @@ void Connect(TestHost& a, TestHost& b, const std::string& name) {
   b.Shell("ip link set " + name + " up");
 }
 
-bool Reaches(TestHost& from, TestHost& to, const std::string& address) {
+bool Reaches(TestHost& from, TestHost& to, const std::string& address,
+             std::chrono::seconds limit) {
   os::UniqueFd listener;
   uint16_t port = 0;
   to.Run([&] {
     Endpoint any = MakeEndpoint(
         address.find(':') == std::string::npos ? "0.0.0.0" : "::", 0);
-    listener = TcpSocket(any);
+    listener = TcpSocket(any, limit);
     if (bind(listener.get(), reinterpret_cast<sockaddr*>(&any.address),
              any.length) != 0 ||
         listen(listener.get(), 1) != 0 ||
@@ -143,7 +144,7 @@ bool Reaches(TestHost& from, TestHost& to, const std::string& address) {
   bool reached = false;
   from.Run([&] {
     const Endpoint endpoint = MakeEndpoint(address, port);
-    const os::UniqueFd client = TcpSocket(endpoint);
+    const os::UniqueFd client = TcpSocket(endpoint, limit);
     if (connect(client.get(),
                 reinterpret_cast<const sockaddr*>(&endpoint.address),
                 endpoint.length) != 0) {

@@ -7,6 +7,7 @@
 #ifndef PINION_TESTS_SUPPORT_TEST_HOST_H_
 #define PINION_TESTS_SUPPORT_TEST_HOST_H_
 
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -51,9 +52,12 @@ class TestHost {
 // Joins two hosts by a cable: a veth pair, both ends named `name`, up.
 void Connect(TestHost& a, TestHost& b, const std::string& name);
 
-// Whether `from` gets a TCP connection to `address` and one byte over it;
-// `to` is the host that listens there. Waits for two seconds at most.
-bool Reaches(TestHost& from, TestHost& to, const std::string& address);
+// Whether `from` gets a TCP connection to `address` and one byte over it
+// within `limit`; `to` is the host that listens there. The limit has room for
+// a few neighbour solicitations, one second apart: the kernel lets a new IPv6
+// address hear them a moment later, from a work queue.
+bool Reaches(TestHost& from, TestHost& to, const std::string& address,
+             std::chrono::seconds limit = std::chrono::seconds(5));
 
 }  // namespace pinion::testing_support
 

@@ -47,6 +47,41 @@ TEST_F(AutoParentTest, ReachesServicesThroughTheNode) {
   EXPECT_TRUE(Reaches(pod.host, node_, "10.96.0.1"));
 }
 
+TEST_F(AutoParentTest, AServiceBackedByAPodOfTheSameNodeAnswers) {
+  options_.range = "10.7.1.0/24,fd00:7::/64";
+  options_.service_cidr = "10.96.0.0/12,fd00:96::/112";
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(network_->GetReadiness().ready)
+      << network_->GetReadiness().message;
+  Pod client, backend;
+  ASSERT_TRUE(network_->Attach(client.Request()).ok());
+  ASSERT_TRUE(network_->Attach(backend.Request()).ok());
+  // As kube-proxy would.
+  node_.Shell(
+      "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 && "
+      "nft 'table inet proxy { chain prerouting { type nat hook prerouting "
+      "priority -100; ip daddr 10.96.0.10 dnat ip to 10.7.1.3; "
+      "ip6 daddr fd00:96::10 dnat ip6 to fd00:7::3; }; }'");
+  EXPECT_TRUE(Reaches(client.host, backend.host, "10.96.0.10"));
+  EXPECT_TRUE(Reaches(client.host, backend.host, "fd00:96::10"));
+  // The rule is what makes it work.
+  EXPECT_THAT(node_.Shell("nft list table ip pinion-host"),
+              HasSubstr("ct original ip daddr 10.96.0.0/12 ip saddr "
+                        "10.7.1.0/24 snat to 10.7.1.1"));
+  node_.Shell("nft delete table ip pinion-host");
+  Pod other;
+  ASSERT_TRUE(network_->Attach(other.Request()).ok());
+  EXPECT_FALSE(
+      Reaches(other.host, backend.host, "10.96.0.10", std::chrono::seconds(1)));
+
+  network_.reset();
+  ASSERT_TRUE(Start().ok());
+  EXPECT_TRUE(Reaches(other.host, backend.host, "10.96.0.10"));
+  options_.service_cidr = "";
+  ASSERT_TRUE(Start().ok());
+  EXPECT_THAT(node_.Shell("nft list tables"), Not(HasSubstr("pinion-host")));
+}
+
 TEST_F(AutoParentTest, DualStack) {
   options_.range = "10.7.1.0/24,fd00:7::/64";
   ASSERT_TRUE(Start().ok());
@@ -116,6 +151,23 @@ TEST_F(AutoParentTest, AFailedConfigurationDeletesTheLink) {
   EXPECT_THAT(pod.host.Shell("ip link"), Not(HasSubstr("eth0")));
   EXPECT_EQ(Addresses("10.7.1.0/24", "in_use"), 0);
   EXPECT_EQ(Addresses("fd00:7::/64", "in_use"), 0);
+}
+
+TEST_F(AutoParentTest, AnAddressThatTheKernelStillHasIsPassedOver) {
+  ASSERT_TRUE(Start().ok());
+  // As a pod whose namespace outlives its release.
+  Pod lingering, next;
+  ASSERT_TRUE(network_->Attach(lingering.Request()).ok());
+  ASSERT_TRUE(network_->Detach(lingering.id).ok());
+  network_.reset();
+  std::filesystem::remove_all(options_.ipam_dir);
+  ASSERT_TRUE(Start().ok());
+  const auto addresses = network_->Attach(next.Request());
+  ASSERT_TRUE(addresses.ok()) << addresses.status();
+  EXPECT_EQ(addresses->ip, "10.7.1.3");
+  EXPECT_TRUE(Reaches(node_, next.host, "10.7.1.3"));
+  EXPECT_EQ(Addresses("10.7.1.0/24", "in_use"), 1);
+  EXPECT_EQ(Addresses("10.7.1.0/24", "cooling"), 1);
 }
 
 TEST_F(AutoParentTest, AFullRangeRefusesWithTheReason) {
@@ -191,7 +243,9 @@ TEST_F(AutoParentTest, DaemonsSideBySide) {
 
 TEST_F(AutoParentTest, RemovesWhatItMadeAndNothingElse) {
   node_.Shell("ip link add pn-foreign type veth peer name pn-foreign2");
-  const std::string before = node_.Shell("ip -o link; ip route");
+  options_.service_cidr = "10.96.0.0/12";
+  const std::string before =
+      node_.Shell("ip -o link; ip route; nft list ruleset");
   ASSERT_TRUE(Start().ok());
   Pod pod;
   ASSERT_TRUE(network_->Attach(pod.Request()).ok());
@@ -201,7 +255,7 @@ TEST_F(AutoParentTest, RemovesWhatItMadeAndNothingElse) {
   EXPECT_TRUE(removed.ok()) << removed;
   node_.Run([&] { removed = RemoveNodeDevices(options_); });
   EXPECT_TRUE(removed.ok()) << removed;
-  EXPECT_EQ(node_.Shell("ip -o link; ip route"), before);
+  EXPECT_EQ(node_.Shell("ip -o link; ip route; nft list ruleset"), before);
   options_.host_link_name = "pn-foreign";
   node_.Run([&] { removed = RemoveNodeDevices(options_); });
   EXPECT_EQ(removed.code(), absl::StatusCode::kFailedPrecondition);

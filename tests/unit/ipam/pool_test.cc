@@ -107,6 +107,21 @@ TEST_F(PoolTest, ALeaseThatIsNotCommittedGivesItsAddressBackAtOnce) {
   EXPECT_EQ(pool->GetUsage().cooling, 0u);
 }
 
+TEST_F(PoolTest, ARetiredLeaseCoolsDownAndTheNextClaimGetsAnother) {
+  const auto pool = Open();
+  absl::StatusOr<IpLease> lease = pool->Claim(Owner(1));
+  ASSERT_TRUE(lease.ok());
+  lease->Retire();
+  EXPECT_EQ(pool->GetUsage().in_use, 0u);
+  EXPECT_EQ(pool->GetUsage().cooling, 1u);
+  EXPECT_EQ(Take(*pool, 1), "10.0.0.2");
+  // What the owner had before stays its own.
+  lease = pool->Claim(Owner(1));
+  ASSERT_TRUE(lease.ok());
+  lease->Retire();
+  EXPECT_EQ(pool->Find(Owner(1))->ToString(), "10.0.0.2");
+}
+
 TEST_F(PoolTest, ALeaseCannotReleaseALaterClaim) {
   const auto pool = Open(Range("10.0.0.0/32"));
   absl::StatusOr<IpLease> stale = pool->Claim(Owner(1));

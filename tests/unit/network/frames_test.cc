@@ -31,6 +31,11 @@ TEST(MacTest, IsLocallyAdministeredUnicastAndDistinct) {
   EXPECT_EQ(MacFor(Address("10.0.0.1"))[0] & 3, 2);
 }
 
+TEST(MacTest, GivesTheLinkLocalAddress) {
+  EXPECT_EQ(LinkLocalFor({0x6e, 0x70, 10, 7, 1, 1}).ToString(),
+            "fe80::6c70:aff:fe07:101");
+}
+
 TEST(AnnouncementTest, IsAnArpRequestForItself) {
   const std::string frame =
       AnnouncementFrame(Address("10.1.2.3"), MacFor(Address("10.1.2.3")));
