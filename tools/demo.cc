@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdio>
 #include <functional>
+#include <set>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -458,13 +459,15 @@ absl::Status Demo::LookInside() {
                         " lines at http://127.0.0.1:", bed_.metrics_port(),
                         "/metrics, such as");
   }));
-  int shown = 0;
+  // One line of each family, but no bucket and nothing that is still zero.
+  std::set<std::string> shown;
   const std::vector<std::string> lines = absl::StrSplit(metrics, '\n');
   for (const std::string& line : lines) {
-    if (shown < 8 && absl::StartsWith(line, "pinion_") &&
-        !absl::StrContains(line, "_bucket{") && !absl::EndsWith(line, " 0")) {
+    const std::string name = line.substr(0, line.find_first_of("{ "));
+    if (absl::StartsWith(name, "pinion_") && !absl::EndsWith(line, " 0") &&
+        !absl::EndsWith(name, "_bucket") && !absl::EndsWith(name, "_sum") &&
+        shown.insert(name).second) {
       Show(line);
-      ++shown;
     }
   }
   return absl::OkStatus();

@@ -219,9 +219,16 @@ absl::StatusOr<std::string> DemoBed::StartRegistry() {
         "image of a registry that can be reached: pinionctl demo --image REF");
   }
   const std::string directory = absl::StrCat(scratch_, "/registry");
-  PINION_ASSIGN_OR_RETURN(const std::string address,
-                          RunToEnd({kit_, "start", directory, "0"},
-                                   absl::StrCat(scratch_, "/registry.log")));
+  std::vector<std::string> start = {kit_, "start", directory, "0"};
+  // What a test bed without compilers brings along (tests/vm).
+  const std::string filled =
+      absl::StrCat(kit_.substr(0, kit_.rfind("/tests/")), "/registry-filled");
+  if (access(filled.c_str(), F_OK) == 0) {
+    start.insert(start.end(), {"--filled", filled});
+  }
+  PINION_ASSIGN_OR_RETURN(
+      const std::string address,
+      RunToEnd(start, absl::StrCat(scratch_, "/registry.log")));
   hosts_directory_ = absl::StrCat(directory, "/hosts");
   return absl::StrCat("docker-registry on ",
                       address.substr(address.rfind('\n') + 1));
@@ -306,6 +313,11 @@ DemoBed::~DemoBed() {
   }
   KillStrays();
   if (!cgroup_directory_.empty()) RemoveCgroups(cgroup_directory_);
+  if (systemd_) {
+    // Systemd made the slice with the first pod, and keeps it until told.
+    (void)RunToEnd({"/usr/bin/systemctl", "stop", cgroup_parent_},
+                   absl::StrCat(scratch_, "/systemctl.log"));
+  }
   if (!keep_ && !scratch_.empty()) {
     (void)os::RemoveTreeAt(AT_FDCWD, scratch_);
   }
