@@ -134,7 +134,11 @@ class RunningDaemon final : public Daemon {
 
   absl::Status Build();
 
-  absl::Status Stop() override { return server_->Shutdown(kStopGrace); }
+  absl::Status Stop() override {
+    // A pull may have minutes to go; the kubelet asks again.
+    images_->Stop();
+    return server_->Shutdown(kStopGrace);
+  }
 
   void SetConfig(const Config& config) override {
     const absl::MutexLock lock(&config_mutex_);

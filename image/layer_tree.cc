@@ -286,16 +286,14 @@ absl::Status LayerTree::ApplyHardLink(const TreeEntry& entry) {
   const std::string name = std::move(parts.back());
   parts.pop_back();
   const std::string parent = absl::StrJoin(parts, "/");
-  PINION_ASSIGN_OR_RETURN_AS(
-      const os::UniqueFd from,
-      os::OpenInRoot(root_.get(), parent.empty() ? "." : parent,
-                     O_PATH | O_DIRECTORY),
-      absl::StrCat("layer entry ", entry.path, ": hard link"));
+  const auto from = os::OpenInRoot(root_.get(), parent.empty() ? "." : parent,
+                                   O_PATH | O_DIRECTORY);
   PINION_ASSIGN_OR_RETURN(const Place place, Locate(entry.path));
   struct stat target = {};
-  if (fstatat(from.get(), name.c_str(), &target, AT_SYMLINK_NOFOLLOW) != 0) {
-    return os::ErrnoStatus(
-        absl::StrCat("hard link ", entry.path, " to ", entry.hardlink));
+  if (!from.ok() ||
+      fstatat(from->get(), name.c_str(), &target, AT_SYMLINK_NOFOLLOW) != 0) {
+    return Refuse(entry.path, absl::StrCat("a hard link to ", entry.hardlink,
+                                           ", which the layer does not have"));
   }
   struct stat old = {};
   if (fstatat(place.dir, place.name.c_str(), &old, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -305,7 +303,8 @@ absl::Status LayerTree::ApplyHardLink(const TreeEntry& entry) {
   bool exists = false;
   bool hides = false;
   PINION_RETURN_IF_ERROR(Clear(place, false, exists, hides));
-  if (linkat(from.get(), name.c_str(), place.dir, place.name.c_str(), 0) != 0) {
+  if (linkat(from->get(), name.c_str(), place.dir, place.name.c_str(), 0) !=
+      0) {
     return os::ErrnoStatus(
         absl::StrCat("hard link ", entry.path, " to ", entry.hardlink));
   }

@@ -350,7 +350,9 @@ TEST(BasicAuthenticationTest, OnlyTheRightPasswordPulls) {
 TEST(TlsTest, OnlyATrustedCertificateServes) {
   if (!HaveRegistry()) GTEST_SKIP() << "docker-registry is not installed";
   RegistryBed bed("", /*tls=*/true);
-  const TestImage image = MakeTestImage({Tar("f", "secure"), Tar("g", "g")});
+  const TestImage image =
+      MakeTestImage({Tar("f", std::string(8'000'000, 's')), Tar("g", "g")},
+                    Packing::kPlain);  // over HTTP/2, past its windows
   bed.Put("app", "x", image);
   const testing::ScratchDir hosts;
   const std::string dir = absl::StrCat(hosts.path(), "/", bed.address());
