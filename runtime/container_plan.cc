@@ -354,6 +354,8 @@ absl::StatusOr<ContainerPlan> PlanContainer(
   launch.rootfs.upper = absl::StrCat("containers/", container.id(), "/upper");
   launch.rootfs.work = absl::StrCat("containers/", container.id(), "/work");
   launch.rootfs.readonly = security.readonly_rootfs();
+  // docs/decisions/volatile_rootfs.md
+  launch.rootfs.is_volatile = true;
 
   AddPodFiles(context, pod, spec, launch);
   AddRequestedMounts(spec, launch);

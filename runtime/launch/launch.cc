@@ -154,6 +154,11 @@ int Launch(const void* bytes, size_t size, const LaunchFds& fds,
   }
   const WireHeader& header = plan.header();
 
+  // The child puts stdio there; every program has its own open anyway.
+  if (fds.pod_shm_fd >= 0 && fds.pod_shm_fd <= 2) {
+    errno = EBADF;
+    return Fail(failure, kStepChannels, "pod_shm_fd");
+  }
   // Inherited: nobody in the container's PID namespace can ptrace the child
   // or open its descriptors before it has exec'ed (CVE-2016-9962).
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {

@@ -28,7 +28,8 @@ struct LaunchFds {
   int stderr_fd = -1;
   int cgroup_fd = -1;     // directory entered with CLONE_INTO_CGROUP; -1: none
   int pod_pidns_fd = -1;  // for PidNamespace::kPod
-  int pod_shm_fd = -1;    // MakePodShm's (pod_shm.h), for mounts with pod_shm
+  // MakePodShm's (pod_shm.h), for mounts with pod_shm; 3 or more.
+  int pod_shm_fd = -1;
 };
 
 struct Launched {
@@ -44,6 +45,8 @@ struct Launched {
 
 // Starts the process `plan` (bytes made by EncodePlan, mapped read-only)
 // describes. Returns 0, or -1 with *failure filled: then no process exists.
+// The caller keeps its descriptors, and is not dumpable afterwards (that is
+// inherited until exec; docs/child_rules.md).
 int Launch(const void* plan, size_t size, const LaunchFds& fds,
            Launched* launched, Failure* failure);
 
