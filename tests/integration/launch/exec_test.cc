@@ -26,7 +26,7 @@ class ExecTest : public LaunchTest {
  protected:
   // Runs until its standard input is closed.
   Process Sleeper() {
-    Process process = Start(Shell("echo up; hostname > /tmp/mark; read x"));
+    Process process = Start(Shell("hostname > /tmp/mark; echo up; read x"));
     EXPECT_EQ(process.ReadLine(), "up");
     return process;
   }
@@ -173,7 +173,7 @@ TEST_F(ExecTest, SharedPidNamespaceIsReapedByItsInit) {
   fds.pod_pidns_fd = init.fd();
   EXPECT_EQ(Run(spec, fds).out, "2\n");
   LaunchSpec look = Shell(
-      "i=0; while [ $(ls -d /proc/[0-9]* | wc -l) -gt 4 ] && [ $i -lt 200 ]; "
+      "i=0; while [ $(ls -d /proc/[0-9]* | wc -l) -gt 4 ] && [ $i -lt 2000 ]; "
       "do i=$((i+1)); sleep 0.01; done; grep -l 'State:.Z' /proc/*/status; "
       "kill -9 1; kill -TERM 1; echo alive");
   look.pid_namespace = PidNamespace::kPod;
@@ -185,7 +185,8 @@ TEST_F(ExecTest, SharedPidNamespaceIsReapedByItsInit) {
 TEST_F(ExecTest, InitShowsNothingOfTheHost) {
   PodInit init;
   LaunchSpec spec = Shell(
-      "for i in 1 2 3 4 5 6 7 8 9 10; do grep -q 'CapPrm:.0*$' /proc/1/status "
+      "i=0; while [ $i -lt 1000 ]; do i=$((i+1)); grep -q 'CapPrm:.0*$' "
+      "/proc/1/status "
       "&& break; sleep 0.02; done; ls -A /proc/1/root/ /proc/1/fd; "
       "grep CapEff /proc/1/status");
   spec.pid_namespace = PidNamespace::kPod;
