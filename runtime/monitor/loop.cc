@@ -43,9 +43,10 @@ void Loop::Close(Watch* watch) {
   watch->fd = -1;
 }
 
-int Loop::Turn(int timeout_ms) {
-  epoll_event events[16];
-  const int count = epoll_wait(epoll_, events, 16, timeout_ms);
+int Loop::Turn(int timeout_ms, int limit) {
+  epoll_event events[kEventsPerTurn];
+  if (limit > kEventsPerTurn) limit = kEventsPerTurn;
+  const int count = epoll_wait(epoll_, events, limit, timeout_ms);
   for (int i = 0; i < count; ++i) {
     // A handler before may have removed this one.
     const Watch* watch = static_cast<Watch*>(events[i].data.ptr);

@@ -32,11 +32,17 @@ class Loop {
   // Remove, and close the descriptor.
   void Close(Watch* watch);
 
-  // Waits at most `timeout_ms` (-1: for ever) and serves what is ready, each
-  // descriptor once. Returns the number of events.
-  int Turn(int timeout_ms);
+  // Waits at most `timeout_ms` (-1: for ever) and serves what is ready, at most
+  // `limit` descriptors, each once; those left out come first next time.
+  // Returns the number of events.
+  int Turn(int timeout_ms, int limit = kEventsPerTurn);
+
+  // A loop within a loop: readable when something in it is ready.
+  int fd() const { return epoll_; }
 
  private:
+  static constexpr int kEventsPerTurn = 16;
+
   int epoll_ = -1;
 };
 

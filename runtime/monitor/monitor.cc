@@ -27,6 +27,11 @@ constexpr int kQuietMs = 1000;
 
 int Monitor::Create(int listening_socket, int signal_fd) {
   int error = loop_.Create();
+  if (error == 0) error = streams_.Create();
+  if (error == 0) {
+    error =
+        loop_.Add(&streams_watch_, streams_.fd(), EPOLLIN, StreamsReady, this);
+  }
   if (error == 0) {
     error = loop_.Add(&signal_, signal_fd, EPOLLIN, SignalReady, this);
   }
@@ -52,6 +57,10 @@ bool Monitor::ShutdownIsDone() const {
   if (shutdown_deadline_ns_ == 0) return false;
   return (!supervisor_.has_live_process() && link_.idle()) ||
          MonotonicNanos() > shutdown_deadline_ns_;
+}
+
+void Monitor::StreamsReady(void* self, uint32_t) {
+  static_cast<Monitor*>(self)->streams_.Turn(0, 1);
 }
 
 void Monitor::SignalReady(void* self, uint32_t) {

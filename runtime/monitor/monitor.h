@@ -2,11 +2,12 @@
 // docs/architecture.md, "The pod monitor", says what it is for.
 //
 // Single-threaded. What one thread can promise: every turn of the loop serves
-// each ready descriptor once, a stream with one read of 32 KiB, the daemon with
-// at most 16 requests; so the answer to a request waits for no more than one
-// read per container. Only a log disk that is frozen stops the loop, in
-// write(2), for as long as it is frozen: then requests to this one pod time
-// out, no byte is lost, and every other pod has a monitor of its own.
+// whatever is ready, the daemon with at most 16 requests; but of the output
+// streams only one, in turn, with one read of 32 KiB. So however much the
+// containers write, the answer to a request waits for a single read to be
+// logged. Only a log disk that is frozen stops the loop, in write(2), for as
+// long as it is frozen: then requests to this one pod time out, no byte is
+// lost, and every other pod has a monitor of its own.
 
 #ifndef PINION_RUNTIME_MONITOR_MONITOR_H_
 #define PINION_RUNTIME_MONITOR_MONITOR_H_
@@ -23,7 +24,7 @@ namespace pinion::monitor {
 class Monitor : private DaemonLink::Handler {
  public:
   explicit Monitor(int pod_dir)
-      : supervisor_(&loop_, &link_, &namespaces_, pod_dir) {}
+      : supervisor_(&loop_, &streams_, &link_, &namespaces_, pod_dir) {}
 
   // `signal_fd` reports SIGCHLD. 0 or errno.
   int Create(int listening_socket, int signal_fd);
@@ -33,6 +34,7 @@ class Monitor : private DaemonLink::Handler {
 
  private:
   void OnMessage(const MessageReader& message, ReceivedFds* fds) override;
+  static void StreamsReady(void* self, uint32_t events);
   static void SignalReady(void* self, uint32_t events);
 
   void OnHello(const MessageReader& message);
@@ -43,6 +45,9 @@ class Monitor : private DaemonLink::Handler {
   bool ShutdownIsDone() const;
 
   Loop loop_;
+  // The containers' output, served one stream at a time.
+  Loop streams_;
+  Watch streams_watch_;
   DaemonLink link_;
   PodNamespaces namespaces_;
   Supervisor supervisor_;

@@ -20,10 +20,15 @@ namespace pinion::monitor {
 
 class Supervisor {
  public:
-  // All outlive it. `pod_dir` is the directory of the exit records.
-  Supervisor(Loop* loop, DaemonLink* link, const PodNamespaces* namespaces,
-             int pod_dir)
-      : loop_(loop), link_(link), namespaces_(namespaces), pod_dir_(pod_dir) {}
+  // All outlive it. `streams` is for the containers' output. `pod_dir` is the
+  // directory of the exit records.
+  Supervisor(Loop* loop, Loop* streams, DaemonLink* link,
+             const PodNamespaces* namespaces, int pod_dir)
+      : loop_(loop),
+        streams_(streams),
+        link_(link),
+        namespaces_(namespaces),
+        pod_dir_(pod_dir) {}
 
   // kStart and kExec; answered when the process has exec'ed or failed.
   // Consumes the request's descriptors.
@@ -80,6 +85,7 @@ class Supervisor {
   void CloseDescriptors(Process* process);
 
   Loop* const loop_;
+  Loop* const streams_;
   DaemonLink* const link_;
   const PodNamespaces* const namespaces_;
   const int pod_dir_;

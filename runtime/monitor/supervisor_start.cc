@@ -123,7 +123,7 @@ bool Supervisor::OpenOutputs(Process* process, launch::LaunchFds* fds) {
       return process->failed.Set(errno, "pipe2", output.name);
     }
     *output.child_end = ends[1];
-    const int error = output.stream->Open(loop_, ends[0], output.name,
+    const int error = output.stream->Open(streams_, ends[0], output.name,
                                           &process->log, StreamClosed, process);
     if (error != 0) return process->failed.Set(error, "watch", output.name);
   }
@@ -240,7 +240,7 @@ void Supervisor::ReceiveConsole(Process* process) {
   // Closed on an error: then the container has no terminal to write to, and
   // its end is reported like any other.
   process->stdin_fd = fcntl(console, F_DUPFD_CLOEXEC, 0);
-  process->out.Open(loop_, console, "stdout", &process->log, StreamClosed,
+  process->out.Open(streams_, console, "stdout", &process->log, StreamClosed,
                     process);
 }
 

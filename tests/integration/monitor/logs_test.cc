@@ -250,25 +250,32 @@ TEST_F(LogsTest, ATerminalIsLoggedAsStdout) {
   EXPECT_TRUE(Eventually([&] { return OpenFds(client_->pid()) == fds; }));
 }
 
-TEST_F(LogsTest, AFloodOfOneContainerLeavesTheOthersQuick) {
+TEST_F(LogsTest, FloodsDoNotDelayAnswers) {
   StartPod();
-  StartRequest request = Request("flood", "exec yes");
-  request.log_path.clear();
-  const os::UniqueFd leaf = Leaf("flood");
-  request.cgroup_fd = leaf.get();
-  ASSERT_TRUE(client_->Start(request, Soon()).ok());
+  constexpr int kFloods = 10;
+  for (int i = 0; i < kFloods; ++i) {
+    const std::string id = "flood" + std::to_string(i);
+    StartRequest request = Request(id, "exec yes");
+    request.log_path.clear();
+    const os::UniqueFd leaf = Leaf(id);
+    request.cgroup_fd = leaf.get();
+    ASSERT_TRUE(client_->Start(request, Soon()).ok());
+  }
   double worst = 0;
   for (int i = 0; i < 50; ++i) {
     const auto before = std::chrono::steady_clock::now();
-    ASSERT_TRUE(client_->Signal("flood", 0, Soon()).ok());
+    ASSERT_TRUE(client_->Signal("flood0", 0, Soon()).ok());
     const std::chrono::duration<double, std::milli> took =
         std::chrono::steady_clock::now() - before;
     worst = std::max(worst, took.count());
   }
-  std::printf("  slowest answer beside a flood: %.2f ms\n", worst);
+  std::printf("  slowest answer beside %d floods: %.2f ms\n", kFloods, worst);
   EXPECT_LT(worst, 5000);
-  EXPECT_TRUE(client_->Signal("flood", SIGKILL, Soon()).ok());
-  EXPECT_EQ(events_.WaitExit("flood").exit_code, 137);
+  for (int i = 0; i < kFloods; ++i) {
+    const std::string id = "flood" + std::to_string(i);
+    EXPECT_TRUE(client_->Signal(id, SIGKILL, Soon()).ok());
+    EXPECT_EQ(events_.WaitExit(id).exit_code, 137);
+  }
 }
 
 TEST_F(LogsTest, WithoutALogOutputIsDiscardedAndNobodyWaits) {

@@ -19,7 +19,8 @@ namespace pinion::monitor {
 namespace {
 
 constexpr uint64_t kCapabilities = 0xa80425fb;
-constexpr auto kPatience = std::chrono::seconds(10);
+// Machines under load, and emulated ones.
+constexpr auto kPatience = std::chrono::seconds(60);
 
 // What tests mount is theirs alone.
 class OwnMountNamespace : public testing::Environment {

@@ -28,7 +28,7 @@ namespace pinion::monitor {
 class Events {
  public:
   Callbacks MakeCallbacks();
-  // The exit of `id`, waiting at most ten seconds; a test failure if it
+  // The exit of `id`, waiting at most a minute; a test failure if it
   // does not come.
   ExitRecord WaitExit(const std::string& id);
   bool WaitLost(std::chrono::milliseconds timeout);
@@ -52,7 +52,7 @@ class MonitorTest : public testing::Test {
   void TearDown() override;
 
   MonitorClient::Deadline Soon() const {
-    return std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    return std::chrono::steady_clock::now() + std::chrono::seconds(60);
   }
 
   // A monitor, connected.
@@ -98,7 +98,7 @@ class MonitorTest : public testing::Test {
   static size_t OpenFds(pid_t pid);
   // A line of smaps_rollup: "Pss", "Pss_Anon".
   static int64_t MemoryKib(pid_t pid, const std::string& key);
-  // Waits at most ten seconds for what the kernel tells nobody.
+  // Waits at most a minute for what the kernel tells nobody.
   static bool Eventually(const std::function<bool()>& condition);
 
   // Made when it is first needed, so that a test may fork before.
