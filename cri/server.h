@@ -76,6 +76,7 @@ class Server {
   // Listens and serves. Call it only while the state lock is held: a socket
   // file that a dead daemon left is replaced; one that somebody still serves
   // is refused (FailedPrecondition). InvalidArgument for a bad path or group.
+  // The process's umask should be 022 or stricter (os/socket_file.h).
   static absl::StatusOr<std::unique_ptr<Server>> Create(
       const Options& options, const Dependencies& dependencies);
 

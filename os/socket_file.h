@@ -4,13 +4,13 @@
 // socket under its own: permissions and group are right before the name
 // exists, and a stale file is replaced in one step.
 //
-// Thread-safe, but for ScopedUmask (umask(2) belongs to the process).
+// In between, the process's umask guards it: connecting needs write permission
+// (unix(7)), so 022 keeps everybody else out.
+//
+// Thread-safe.
 
 #ifndef PINION_OS_SOCKET_FILE_H_
 #define PINION_OS_SOCKET_FILE_H_
-
-#include <sys/stat.h>
-#include <sys/types.h>
 
 #include <string>
 
@@ -38,18 +38,6 @@ absl::Status PublishSocket(const std::string& path, const std::string& group);
 
 // unlink(2); missing is success.
 absl::Status RemoveSocket(const std::string& path);
-
-// Sets the process's umask for as long as it lives.
-class ScopedUmask {
- public:
-  explicit ScopedUmask(mode_t mask) : old_(umask(mask)) {}
-  ~ScopedUmask() { umask(old_); }
-  ScopedUmask(const ScopedUmask&) = delete;
-  ScopedUmask& operator=(const ScopedUmask&) = delete;
-
- private:
-  const mode_t old_;
-};
 
 }  // namespace pinion::os
 
