@@ -123,6 +123,21 @@ RpcDecorator::RpcDecorator(metrics::Registry& metrics, const Clock& clock)
 
 RpcDecorator::~RpcDecorator() = default;
 
+void RpcDecorator::CountCalls(int by) {
+  in_flight_.Add(by);
+  const absl::MutexLock lock(&mutex_);
+  calls_ += by;
+}
+
+bool RpcDecorator::AwaitIdle(std::chrono::milliseconds timeout) {
+  const absl::MutexLock lock(&mutex_);
+  const auto idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return calls_ == 0;
+  };
+  return mutex_.AwaitWithTimeout(absl::Condition(&idle),
+                                 absl::FromChrono(timeout));
+}
+
 absl::Status RpcDecorator::Run(std::string_view name,
                                absl::FunctionRef<absl::Status()> call,
                                Describe describe) {
@@ -137,11 +152,11 @@ absl::Status RpcDecorator::Run(std::string_view name,
                                metrics::LatencyBuckets(), labels);
   });
 
-  in_flight_.Add(1);
+  CountCalls(1);
   const Stopwatch watch(clock_);
   const absl::Status status = ForClient(Guarded(call));
   const double seconds = watch.Seconds();
-  in_flight_.Add(-1);
+  CountCalls(-1);
 
   method.requests->Increment();
   method.duration->Observe(seconds);

@@ -15,13 +15,16 @@
 #ifndef PINION_CRI_RPC_DECORATOR_H_
 #define PINION_CRI_RPC_DECORATOR_H_
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <string_view>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "cri/rpc_fields.h"
@@ -47,10 +50,14 @@ class RpcDecorator {
     });
   }
 
+  // Waits until no call is under way; false if that takes longer.
+  bool AwaitIdle(std::chrono::milliseconds timeout) ABSL_LOCKS_EXCLUDED(mutex_);
+
  private:
   struct Method;
   using Describe = absl::FunctionRef<void(std::vector<LogField>&)>;
 
+  void CountCalls(int by) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Run(std::string_view method,
                    absl::FunctionRef<absl::Status()> call, Describe describe);
   void LogCall(const Method& method, const absl::Status& status, double seconds,
@@ -59,6 +66,8 @@ class RpcDecorator {
   metrics::Registry& metrics_;
   const Clock& clock_;
   metrics::Gauge& in_flight_;
+  absl::Mutex mutex_;
+  int calls_ ABSL_GUARDED_BY(mutex_) = 0;
   // Filled by the constructor, only read afterwards.
   std::map<std::string_view, std::unique_ptr<Method>> methods_;
 };

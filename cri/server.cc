@@ -131,10 +131,13 @@ class Server::Impl {
       const absl::MutexLock lock(&mutex_);
       if (!shutdown_thread_.joinable()) {
         PINION_RETURN_IF_ERROR(os::RemoveSocket(options_.socket_path));
-        // gRPC cancels the calls at the deadline, but it waits for their
-        // handlers without end: not on the caller's thread.
+        // With a deadline of its own gRPC would wait out the grace for any
+        // client that is merely connected. After it the calls are cancelled,
+        // but their handlers are waited for without end: not on the caller's
+        // thread.
         shutdown_thread_ = std::thread([this, grace] {
-          server_->Shutdown(std::chrono::system_clock::now() + grace);
+          (void)decorator_.AwaitIdle(grace);
+          server_->Shutdown(std::chrono::system_clock::now());
           drained_.Notify();
         });
       }

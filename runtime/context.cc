@@ -14,6 +14,11 @@ Context::Context(Options the_options, Dependencies the_dependencies)
       deps(the_dependencies),
       instruments(*deps.metrics) {}
 
+Context::~Context() {
+  // While the reactor still runs: a client takes itself off it.
+  for (const PodPtr& pod : objects.Pods()) pod->SetMonitor(nullptr);
+}
+
 std::string PodDir(const Context& context, const std::string& pod_id) {
   return absl::StrCat(context.options.state, "/pods/", pod_id);
 }

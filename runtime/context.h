@@ -29,6 +29,8 @@ namespace pinion::runtime {
 
 struct Context {
   Context(Options the_options, Dependencies the_dependencies);
+  // Disconnects from the monitors, which live on.
+  ~Context();
 
   const Options options;
   const Dependencies deps;
