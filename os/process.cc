@@ -34,8 +34,7 @@ absl::StatusOr<uint64_t> ProcessStartTicks(pid_t pid) {
 }
 
 absl::Status KillIfSame(pid_t pid, uint64_t start_ticks, int signal) {
-  const UniqueFd pidfd(
-      static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  const UniqueFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   if (!pidfd.valid()) {
     if (errno == ESRCH) return absl::OkStatus();
     return ErrnoStatus(absl::StrCat("pidfd_open ", pid));

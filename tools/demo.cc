@@ -517,7 +517,7 @@ absl::StatusOr<int> RunDemo(const CommandLine& line) {
     std::fflush(stdout);
     return status;
   }
-  std::printf("\n%s in %s. Next: README.md, \"Point a kubelet at it\".\n",
+  std::printf("\n%s in %s. Next: README.md, \"Use it\".\n",
               terminal.Paint(Style::kGreen, "All of it works,").c_str(),
               FormatDuration(watch.Elapsed().count()).c_str());
   return 0;

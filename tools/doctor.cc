@@ -34,10 +34,10 @@ bool KernelAtLeast(const Facts& facts, int major, int minor) {
 
 Finding JudgeKernel(const Facts& facts) {
   // clone3 with CLONE_INTO_CGROUP is of 5.7, mount_setattr of 5.12,
-  // cgroup.kill of 5.14.
-  if (!KernelAtLeast(facts, 5, 14)) {
+  // cgroup.kill of 5.14; 5.15 is the first long-term kernel with all.
+  if (!KernelAtLeast(facts, 5, 15)) {
     return Fail("kernel", facts.kernel,
-                "pinion needs 5.14 (cgroup.kill, mount_setattr); Debian 12's "
+                "pinion needs 5.15 (cgroup.kill, mount_setattr); Debian 12's "
                 "6.1 is what it is tested with");
   }
   return Ok("kernel", facts.kernel);

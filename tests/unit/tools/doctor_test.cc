@@ -86,7 +86,7 @@ INSTANTIATE_TEST_SUITE_P(
                    f->kernel_major = 5;
                    f->kernel_minor = 10;
                  },
-                 Verdict::kFail, "5.10.0", "5.14"},
+                 Verdict::kFail, "5.10.0", "5.15"},
         Sickness{"cgroups",
                  [](Facts* f) { f->cgroup_layout = CgroupLayout::kLegacy; },
                  Verdict::kFail, "version 1 only",
