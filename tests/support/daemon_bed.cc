@@ -21,6 +21,7 @@
 #include <thread>
 
 #include "admin.pb.h"
+#include "ipam/pool_reader.h"
 
 namespace pinion::testing {
 namespace {
@@ -82,11 +83,14 @@ DaemonBed::DaemonBed(const std::string& extra_toml) {
   WriteConfig(extra_toml);
   Start();
   ImportImage();
+  first_pid_ = pid_;
+  before_ = testing_support::TakeSnapshot(WhatMustStay());
 }
 
 DaemonBed::~DaemonBed() {
   if (pid_ == 0) Start();
   RemoveAll();
+  CheckInvariant();
   Terminate();
   if (::testing::Test::HasFailure()) {
     std::fprintf(stderr, "---- daemon log\n%s\n", daemon_log().c_str());
@@ -97,6 +101,55 @@ DaemonBed::~DaemonBed() {
   }
   std::error_code ignored;
   fs::remove_all(dir_, ignored);
+}
+
+testing_support::InvariantOptions DaemonBed::WhatMustStay() const {
+  testing_support::InvariantOptions what;
+  what.cgroup_parents = {cgroup_parent_};
+  what.trees = {state() + "/pods", root() + "/containers", root() + "/layers"};
+  what.pid = pid_;
+  what.state_dir = state();
+  // gRPC's pollers and epoll sets grow with the calls at once, and are kept.
+  what.fd_slack = 40;
+  what.thread_slack = 400;
+  what.extra["address"] = [directory = state() + "/ipam"] {
+    std::vector<std::string> owned;
+    const auto pools = ipam::ListPools(directory);
+    if (!pools.ok()) return owned;
+    for (const std::string& pool : *pools) {
+      const auto entries = ipam::ReadPool(directory + "/" + pool);
+      if (!entries.ok()) continue;
+      for (const ipam::PoolEntry& entry : *entries) {
+        if (entry.state != ipam::PoolEntry::State::kOwned) continue;
+        owned.push_back(entry.address.ToString());
+      }
+    }
+    return owned;
+  };
+  return what;
+}
+
+void DaemonBed::CheckInvariant() {
+  if (pid_ != first_pid_) {
+    // Another process: its descriptors and threads are its own.
+    for (const char* category : {"fd", "thread"}) before_.erase(category);
+  }
+  auto what = WhatMustStay();
+  const auto left = [&] {
+    auto now = testing_support::TakeSnapshot(what);
+    if (pid_ != first_pid_) {
+      for (const char* category : {"fd", "thread"}) now.erase(category);
+    }
+    return testing_support::Diff(before_, now, what);
+  };
+  const auto deadline =
+      std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  std::string difference = left();
+  while (!difference.empty() && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    difference = left();
+  }
+  EXPECT_EQ(difference, "") << "left behind (invariant L)";
 }
 
 void DaemonBed::WriteConfig(const std::string& extra_toml) {

@@ -1,5 +1,8 @@
 // A piniond of a test's own: scratch root, state, socket and configuration,
-// one image imported, everything ended and removed with the object.
+// one image imported, everything ended and removed with the object. Then
+// invariant L is checked (tests/support/invariant.h): mounts, namespaces,
+// links, cgroups, layers, addresses, monitors, and the daemon's descriptors,
+// threads and zombies are what they were before the test.
 //
 // Call DaemonBed::EnterTestHost() first thing in main(): the test program and
 // its daemons then live in a network namespace of their own, so that nothing
@@ -19,6 +22,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "runtime/v1/api.pb.h"
+#include "tests/support/invariant.h"
 #include "tools/cri_client.h"
 
 namespace pinion::testing {
@@ -85,12 +89,17 @@ class DaemonBed {
 
  private:
   void WriteConfig(const std::string& extra_toml);
+  testing_support::InvariantOptions WhatMustStay() const;
+  void CheckInvariant();
   void ImportImage();
 
   std::string dir_;
   std::string cgroup_parent_;
   pid_t pid_ = 0;
   std::unique_ptr<tools::CriClient> client_;
+  // Of the first daemon, before the test did anything.
+  pid_t first_pid_ = 0;
+  testing_support::Snapshot before_;
 };
 
 }  // namespace pinion::testing
