@@ -23,10 +23,22 @@ void SetAttributes(const Child& child, int tree, unsigned flags,
   }
 }
 
-// The pod's /dev/shm is the root of a mount namespace of its own
-// (MakePodShm). open_tree clones only from the caller's namespace, and until
-// kernel 6.15 not from a detached mount: so into it and back.
+int CloneDetached(const Child& child, const char* target) {
+  const int tree =
+      open_tree(child.pod_shm_fd, "",
+                OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | unsigned{AT_EMPTY_PATH});
+  if (tree < 0) Die(child, kStepPodShm, target);
+  close(child.pod_shm_fd);
+  return tree;
+}
+
+// The pod's /dev/shm is a detached mount or, before kernel 6.15, the root of a
+// mount namespace of its own (MakePodShm). open_tree clones only from the
+// caller's namespace: so into that and back.
 int ClonePodShm(const Child& child, const char* target) {
+  struct stat st;
+  if (fstat(child.pod_shm_fd, &st) != 0) Die(child, kStepPodShm, target);
+  if (S_ISDIR(st.st_mode)) return CloneDetached(child, target);
   const int own = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
   if (own < 0) Die(child, kStepPodShm, "/proc/self/ns/mnt");
   if (setns(child.pod_shm_fd, CLONE_NEWNS) != 0) {
