@@ -14,8 +14,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string key = reference->Key();
   const auto again = pinion::image::ParseReference(key);
   if (!again.ok() || again->Key() != key) abort();
-  if (reference->Name().size() > 255 || key.find("..") != key.npos ||
-      key.find("//") != key.npos) {
+  const std::string name = reference->Name();
+  if (name.size() > 255 || name.find("..") != name.npos ||
+      name.find("//") != name.npos || reference->tag.find('/') != name.npos ||
+      reference->tag[0] == '.') {
     abort();
   }
   for (const char c : key) {
