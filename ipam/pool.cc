@@ -81,10 +81,7 @@ uint64_t Pool::NowMs() const {
           .count());
 }
 
-FilterBucket& Pool::Bucket(Owner owner) const {
-  // Ids are random, but a caller's tokens need not be: mix them.
-  return file_->filter((owner.token() * 0x9e3779b97f4a7c15) >> 32);
-}
+FilterBucket& Pool::Bucket(Owner owner) const { return file_->bucket(owner); }
 
 absl::StatusOr<IpLease> Pool::Claim(Owner owner) {
   FilterBucket& bucket = Bucket(owner);

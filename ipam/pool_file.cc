@@ -69,6 +69,19 @@ struct PoolFile::Header {
   uint64_t ExpectedChecksum() const {
     return Checksum(this, offsetof(Header, checksum));
   }
+
+  // Whatever else is in the file, it leads nowhere outside of it.
+  bool IsPlausible() const {
+    if (family != 4 && family != 6) return false;
+    if (slot_count == 0 || slot_count > IpRange::kMaxWindow ||
+        bucket_count != BucketCount(slot_count) ||
+        boot_id[sizeof(boot_id) - 1] != '\0') {
+      return false;
+    }
+    return IpAddress::FromBytes(first, family == 4 ? 4 : 16)
+        ->Plus(slot_count - 1)
+        .has_value();
+  }
 };
 
 struct PoolFile::Layout {
@@ -130,6 +143,7 @@ absl::StatusOr<std::unique_ptr<PoolFile>> PoolFile::Map(int fd,
   if (header.checksum != header.ExpectedChecksum()) {
     return damaged("the header's checksum does not match");
   }
+  if (!header.IsPlausible()) return damaged("impossible geometry");
   const Layout layout(header);
   if (static_cast<uint64_t>(stat.st_size) != layout.total) {
     return damaged(
@@ -146,13 +160,54 @@ absl::StatusOr<std::unique_ptr<PoolFile>> PoolFile::Map(int fd,
            MAP_SHARED, fd, 0);
   if (mapping == MAP_FAILED) return os::ErrnoStatus("mmap " + name);
   std::unique_ptr<PoolFile> file(new PoolFile(mapping, header));
-  for (uint64_t i = 0; i < file->slot_count_; ++i) {
-    const uint64_t word = file->slots_[i].load(std::memory_order_relaxed);
-    if (!slot::IsValid(word, now_ms + kClockSlackMs)) {
-      return damaged(absl::StrCat("slot ", i, " is ", absl::Hex(word)));
-    }
+  PINION_RETURN_IF_ERROR_AS(file->CheckSlots(now_ms), "pool file " + name);
+  if (writable) {
+    PINION_RETURN_IF_ERROR_AS(file->CheckFilter(), "pool file " + name);
   }
   return file;
+}
+
+size_t PoolFile::BucketIndex(Owner owner) const {
+  // Ids are random, but a caller's tokens need not be: mix them.
+  return (owner.token() * 0x9e3779b97f4a7c15) >> 32 & (bucket_count_ - 1);
+}
+
+absl::Status PoolFile::CheckSlots(uint64_t now_ms) const {
+  for (uint64_t i = 0; i < slot_count_; ++i) {
+    const uint64_t word = slots_[i].load(std::memory_order_relaxed);
+    if (!slot::IsValid(word, now_ms + kClockSlackMs)) {
+      return absl::DataLossError(
+          absl::StrCat("slot ", i, " is ", absl::Hex(word)));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PoolFile::CheckFilter() const {
+  // Crashes leave counts too high, by one each.
+  constexpr uint32_t kMostLeftBehind = 1 << 20;
+  absl::Status status;
+  // Another process may be at work; what it changes in between is seen
+  // wrongly once and not three times.
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    std::vector<uint32_t> held(bucket_count_, 0);
+    for (uint64_t i = 0; i < slot_count_; ++i) {
+      const uint64_t word = slots_[i].load(std::memory_order_acquire);
+      if (slot::TagOf(word) == slot::Tag::kOwned) {
+        ++held[BucketIndex(slot::OwnerOf(word))];
+      }
+    }
+    status = absl::OkStatus();
+    for (uint64_t i = 0; i < bucket_count_; ++i) {
+      const uint32_t count = filter_[i].count.load(std::memory_order_acquire);
+      if (count < held[i] || count > held[i] + kMostLeftBehind) {
+        status = absl::DataLossError(
+            absl::StrCat("bucket ", i, " counts ", count, " for ", held[i]));
+      }
+    }
+    if (status.ok()) return status;
+  }
+  return status;
 }
 
 absl::Status PoolFile::Create(int directory, const std::string& name,

@@ -29,6 +29,7 @@
 
 #include "absl/status/statusor.h"
 #include "ipam/ip_range.h"
+#include "ipam/owner.h"
 #include "os/unique_fd.h"
 
 namespace pinion::ipam {
@@ -73,9 +74,7 @@ class PoolFile {
   }
   std::atomic<uint64_t>& bitmap_word(uint64_t index) { return bitmap_[index]; }
   uint64_t bitmap_words() const { return (slot_count_ + 63) / 64; }
-  FilterBucket& filter(uint64_t hash) {
-    return filter_[hash & (bucket_count_ - 1)];
-  }
+  FilterBucket& bucket(Owner owner) { return filter_[BucketIndex(owner)]; }
   // Where the next search starts.
   std::atomic<uint64_t>& cursor();
 
@@ -89,6 +88,10 @@ class PoolFile {
                                                        const std::string& name,
                                                        bool writable,
                                                        uint64_t now_ms);
+  size_t BucketIndex(Owner owner) const;
+  // DataLoss if the file holds what no process can have written.
+  absl::Status CheckSlots(uint64_t now_ms) const;
+  absl::Status CheckFilter() const;
   static absl::Status CheckKind(int directory, const std::string& name);
   static absl::Status Create(int directory, const std::string& name,
                              const IpRange& range);

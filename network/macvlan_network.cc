@@ -181,27 +181,29 @@ absl::Status MacvlanNetwork::OpenSpaces() {
 }
 
 void MacvlanNetwork::OnLinkEvents() {
-  bool changed = false;
+  std::optional<Link> known;
   {
     absl::ReaderMutexLock lock(&mutex_);
-    const std::string parent = ParentName(options_);
-    const absl::Status status =
-        events_->Receive([&](const os::NetlinkMessage& message) {
-          const std::optional<Link> link = ParseLink(message);
-          if (!link) return;
-          const bool gone = message.type() == RTM_DELLINK;
-          if (link->name == parent) {
-            changed |= gone || !parent_ || link->index != parent_->index ||
-                       link->up != parent_->up || link->mtu != parent_->mtu ||
-                       link->carrier != parent_->carrier;
-          } else if (options_.host_link &&
-                     link->name == options_.host_link_name) {
-            changed |= gone || !link->up;
-          }
-        });
-    // Messages were lost: look at everything.
-    changed |= !status.ok();
+    known = parent_;
   }
+  const std::string parent = ParentName(options_);
+  bool changed = false;
+  const absl::Status status =
+      events_->Receive([&](const os::NetlinkMessage& message) {
+        const std::optional<Link> link = ParseLink(message);
+        if (!link) return;
+        const bool gone = message.type() == RTM_DELLINK;
+        if (link->name == parent) {
+          changed |= gone || !known || link->index != known->index ||
+                     link->up != known->up || link->mtu != known->mtu ||
+                     link->carrier != known->carrier;
+        } else if (options_.host_link &&
+                   link->name == options_.host_link_name) {
+          changed |= gone || !link->up;
+        }
+      });
+  // Messages were lost: look at everything.
+  changed |= !status.ok();
   if (!changed) return;
   absl::MutexLock lock(&mutex_);
   Refresh();

@@ -309,6 +309,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Damage{"FreeWithPayload", 4096 + 24, "\x01", 1},
                     Damage{"ReleasedInTheFuture", 4096 + 8,
                            "\xff\xff\xff\xff\xff\xff\x0f\x80", 8},
+                    // Behind 8 slots and 8 stamps: a count of 0xffffffff.
+                    Damage{"Filter", 4096 + 128, "\xff\xff\xff\xff", 4},
                     Damage{"Appended", 8192, "x", 1}),
     [](const testing::TestParamInfo<Damage>& param) {
       return param.param.name;
