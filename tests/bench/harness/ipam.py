@@ -15,11 +15,13 @@ def add_arguments(_parser):
 class IpamBenchmark:
     def __init__(self, _host, options):
         self.repetitions = 1 if options.quick else 3
+        self.min_seconds = 0.1 if options.quick else 0.5
         self.benchmarks = []
 
     def measure_all(self):
         say("ipam_bench")
         flags = ["--benchmark_format=json",
+                 f"--benchmark_min_time={self.min_seconds}",
                  f"--benchmark_repetitions={self.repetitions}"]
         if self.repetitions > 1:
             flags.append("--benchmark_report_aggregates_only=true")
