@@ -4,10 +4,14 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
+#include <cstdio>
 #include <cstring>
 
 #include "os/file.h"
@@ -174,6 +178,37 @@ TEST_F(MountTest, LinkInTheImageCannotLeadAMountOut) {
   // Inside, the path the link names was made in the container's root.
   EXPECT_EQ(access((upper() + dir() + "/outside").c_str(), F_OK), 0);
   EXPECT_EQ(access((upper() + "/etc/vol").c_str(), F_OK), 0);
+}
+
+// Two containers share a volume, and one exchanges a directory in it with a
+// link out while the other's mount is being attached below that directory.
+TEST_F(MountTest, ExchangedTargetNeverLeadsOut) {
+  const std::string outside = dir() + "/outside";
+  const std::string real = volume_ + "/dir";
+  const std::string link = volume_ + "/link";
+  ASSERT_EQ(mkdir(outside.c_str(), 0755), 0);
+  ASSERT_EQ(mkdir(real.c_str(), 0755), 0);
+  ASSERT_EQ(symlink(outside.c_str(), link.c_str()), 0);
+  const pid_t attacker = fork();
+  if (attacker == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    while (true) {
+      renameat2(AT_FDCWD, real.c_str(), AT_FDCWD, link.c_str(),
+                RENAME_EXCHANGE);
+    }
+  }
+  int started = 0;
+  for (int i = 0; i < 40; ++i) {
+    LaunchSpec spec = Container({"true"});
+    spec.mounts.push_back(Volume("/vol"));
+    spec.mounts.push_back(
+        Volume("/vol/dir/made-" + std::to_string(i) + "/deeper"));
+    started += Start(spec).Finish().started ? 1 : 0;
+  }
+  kill(attacker, SIGKILL);
+  waitpid(attacker, nullptr, 0);
+  EXPECT_GT(started, 0);
+  EXPECT_TRUE(os::ListDirAt(AT_FDCWD, outside).value().empty());
 }
 
 TEST_F(MountTest, LinkLoopIsAnError) {
