@@ -162,7 +162,7 @@ absl::StatusOr<std::unique_ptr<PoolFile>> PoolFile::Map(int fd,
   std::unique_ptr<PoolFile> file(new PoolFile(mapping, header));
   PINION_RETURN_IF_ERROR_AS(file->CheckSlots(now_ms), "pool file " + name);
   if (writable) {
-    PINION_RETURN_IF_ERROR_AS(file->CheckFilter(), "pool file " + name);
+    PINION_RETURN_IF_ERROR_AS(file->RepairFilter(), "pool file " + name);
   }
   return file;
 }
@@ -183,31 +183,29 @@ absl::Status PoolFile::CheckSlots(uint64_t now_ms) const {
   return absl::OkStatus();
 }
 
-absl::Status PoolFile::CheckFilter() const {
+absl::Status PoolFile::RepairFilter() {
   // Crashes leave counts too high, by one each.
   constexpr uint32_t kMostLeftBehind = 1 << 20;
-  absl::Status status;
-  // Another process may be at work; what it changes in between is seen
-  // wrongly once and not three times.
-  for (int attempt = 0; attempt < 3; ++attempt) {
-    std::vector<uint32_t> held(bucket_count_, 0);
-    for (uint64_t i = 0; i < slot_count_; ++i) {
-      const uint64_t word = slots_[i].load(std::memory_order_acquire);
-      if (slot::TagOf(word) == slot::Tag::kOwned) {
-        ++held[BucketIndex(slot::OwnerOf(word))];
-      }
+  std::vector<uint32_t> held(bucket_count_, 0);
+  for (uint64_t i = 0; i < slot_count_; ++i) {
+    const uint64_t word = slots_[i].load(std::memory_order_acquire);
+    if (slot::TagOf(word) == slot::Tag::kOwned) {
+      ++held[BucketIndex(slot::OwnerOf(word))];
     }
-    status = absl::OkStatus();
-    for (uint64_t i = 0; i < bucket_count_; ++i) {
-      const uint32_t count = filter_[i].count.load(std::memory_order_acquire);
-      if (count < held[i] || count > held[i] + kMostLeftBehind) {
-        status = absl::DataLossError(
-            absl::StrCat("bucket ", i, " counts ", count, " for ", held[i]));
-      }
-    }
-    if (status.ok()) return status;
   }
-  return status;
+  for (uint64_t i = 0; i < bucket_count_; ++i) {
+    const uint32_t count = filter_[i].count.load(std::memory_order_acquire);
+    if (count > held[i] + kMostLeftBehind) {
+      return absl::DataLossError(
+          absl::StrCat("bucket ", i, " counts ", count, " for ", held[i]));
+    }
+    // Another process may have released in between: then this makes the count
+    // too high, which costs a search and is never wrong.
+    if (count < held[i]) {
+      filter_[i].count.fetch_add(held[i] - count, std::memory_order_relaxed);
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status PoolFile::Create(int directory, const std::string& name,

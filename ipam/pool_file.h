@@ -91,7 +91,9 @@ class PoolFile {
   size_t BucketIndex(Owner owner) const;
   // DataLoss if the file holds what no process can have written.
   absl::Status CheckSlots(uint64_t now_ms) const;
-  absl::Status CheckFilter() const;
+  // Raises counts that are below what the slots say; DataLoss if one is
+  // beyond belief.
+  absl::Status RepairFilter();
   static absl::Status CheckKind(int directory, const std::string& name);
   static absl::Status Create(int directory, const std::string& name,
                              const IpRange& range);

@@ -52,7 +52,10 @@ struct SeenCondition {
 
 }  // namespace
 
-// Read by TSan when it starts.
+// Both read by TSan when it starts. Tests that kill a daemon fork one; what
+// other threads held is not used in the child.
+extern "C" const char* __tsan_default_options() { return "die_after_fork=0"; }
+
 extern "C" const char* __tsan_default_suppressions() {
   return "called_from_lib:libabsl_graphcycles_internal.so\n"
          "called_from_lib:libabsl_status.so\n"

@@ -316,6 +316,25 @@ INSTANTIATE_TEST_SUITE_P(
       return param.param.name;
     });
 
+TEST_F(PoolTest, CountsThatAreTooLowAreRaised) {
+  std::string address;
+  {
+    const auto pool = Open();
+    address = Take(*pool, 1);
+  }
+  {
+    // All 32 buckets of the filter, behind 8 slots and 8 stamps.
+    std::fstream file(Path(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(4096 + 128);
+    file << std::string(32 * 8, '\0');
+  }
+  const auto pool = Open();
+  EXPECT_THAT(SetAside(), IsEmpty());
+  EXPECT_EQ(Take(*pool, 1), address);
+  EXPECT_EQ(pool->GetUsage().in_use, 1u);
+  EXPECT_EQ(pool->Release(Owner(1)), 1u);
+}
+
 TEST_F(PoolTest, AFileThatIsNoPoolIsSetAside) {
   std::filesystem::create_directory(Path());
   EXPECT_NE(Open(), nullptr);
