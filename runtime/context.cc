@@ -17,6 +17,8 @@ Context::Context(Options the_options, Dependencies the_dependencies)
 Context::~Context() {
   // While the reactor still runs: a client takes itself off it.
   for (const PodPtr& pod : objects.Pods()) pod->SetMonitor(nullptr);
+  // A task that had taken a client before ends while the reactor runs, too.
+  work.reset();
 }
 
 std::string PodDir(const Context& context, const std::string& pod_id) {

@@ -32,6 +32,10 @@ void ReapLostPod(Context& context, const PodPtr& pod) {
   if (pod->record.Get()->state() != state::POD_READY) return;
   Log(LogLevel::kError, "pod monitor died; ending its pod", {{"pod", pod->id}});
   context.instruments.monitors_lost.Increment();
+  // It reports no end any more: nobody is to wait for one.
+  if (pod->SetMonitor(nullptr) != nullptr) {
+    context.instruments.monitors.Add(-1);
+  }
   const absl::Status status = StopLostPod(context, *pod);
   if (!status.ok()) {
     Log(LogLevel::kError, "ending a pod without monitor failed",

@@ -144,9 +144,14 @@ void RecoverReady(Context& context, const PodPtr& pod)
   }
 }
 
-// A pod whose RunPodSandbox never answered: the kubelet does not know it.
+// A pod whose RunPodSandbox never answered: the kubelet does not know it. Its
+// monitor, if it has one, may not have got into the pod's cgroup yet, and its
+// record does not name it: it is asked to end.
 void UndoCreating(Context& context, const PodPtr& pod)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(pod->operation) {
+  if (pod->record.Get()->boot_id() == context.boot_id) {
+    (void)Reconnect(context, pod);
+  }
   pod->record.Update([](state::PodRecord& record) {
     return Apply(record, PodEvent::kRemove);
   });

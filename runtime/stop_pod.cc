@@ -58,7 +58,8 @@ void EndMonitor(Context& context, Pod& pod) {
     Log(LogLevel::kWarning, "pod monitor did not end; killing it",
         {{"pod", pod.id}, {"error", status.ToString()}});
   }
-  if (record->monitor_pid() > 0) {
+  // Of an earlier boot: the number, and even the start time, may be another's.
+  if (record->monitor_pid() > 0 && record->boot_id() == context.boot_id) {
     const absl::Status status = os::KillIfSame(
         record->monitor_pid(), record->monitor_start_ticks(), SIGKILL);
     if (!status.ok()) {

@@ -1,17 +1,24 @@
 // piniond dies; its pods do not notice.
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <random>
 #include <thread>
 
+#include "os/file.h"
 #include "os/process.h"
+#include "os/spawn.h"
+#include "os/sqlite.h"
+#include "state.pb.h"
 #include "tests/support/daemon_bed.h"
 
 namespace pinion::testing {
@@ -37,6 +44,41 @@ pid_t InitPid(DaemonBed& bed, const std::string& id) {
   const size_t at = info.find("\"pid\":");
   EXPECT_NE(at, std::string::npos) << info;
   return std::atoi(info.c_str() + at + 6);
+}
+
+// The monitor's process id, from the verbose status.
+pid_t MonitorPid(DaemonBed& bed, const std::string& pod) {
+  cri::PodSandboxStatusRequest request;
+  request.set_pod_sandbox_id(pod);
+  request.set_verbose(true);
+  cri::PodSandboxStatusResponse response;
+  const absl::Status status = bed.client().Call(request, &response);
+  EXPECT_TRUE(status.ok()) << status;
+  const std::string& info = response.info().at("info");
+  const size_t at = info.find("\"pid\":");
+  EXPECT_NE(at, std::string::npos) << info;
+  return std::atoi(info.c_str() + at + 6);
+}
+
+// Of a bed whose daemon does not run and that has one pod.
+void ChangeOnlyPodRecord(const DaemonBed& bed,
+                         const std::function<void(state::PodRecord&)>& change) {
+  const auto db =
+      os::Database::Open(bed.root() + "/state.db", os::Database::Sync::kNormal);
+  ASSERT_TRUE(db.ok()) << db.status();
+  state::PodRecord record;
+  ASSERT_TRUE((*db)
+                  ->Query("SELECT record FROM runtime_pods", {},
+                          [&record](const os::SqlRow& row) {
+                            EXPECT_TRUE(record.ParseFromString(row.Text(0)));
+                          })
+                  .ok());
+  change(record);
+  const std::string bytes = record.SerializeAsString();
+  ASSERT_TRUE(
+      (*db)
+          ->Execute("UPDATE runtime_pods SET record = ?", {os::SqlBlob{bytes}})
+          .ok());
 }
 
 // The process has ended: it is gone, or a zombie whose new parent (the
@@ -152,16 +194,13 @@ TEST(RestartTest, AMonitorThatDiedIsReported) {
       pod, config, bed.ContainerConfig("app", {"sleep", "1000"}));
   const pid_t init = InitPid(bed, id);
   const uint64_t ticks = *os::ProcessStartTicks(init);
-  cri::PodSandboxStatusRequest request;
-  request.set_pod_sandbox_id(pod);
-  request.set_verbose(true);
-  cri::PodSandboxStatusResponse response;
-  ASSERT_TRUE(bed.client().Call(request, &response).ok());
-  const std::string& info = response.info().at("info");
-  const size_t at = info.find("\"pid\":");
-  ASSERT_NE(at, std::string::npos) << info;
-  ASSERT_EQ(kill(std::atoi(info.c_str() + at + 6), SIGKILL), 0);
+  const pid_t monitor = MonitorPid(bed, pod);
+  const auto killed_at = std::chrono::steady_clock::now();
+  ASSERT_EQ(kill(monitor, SIGKILL), 0);
   const auto status = bed.AwaitExit(id);
+  EXPECT_LT(std::chrono::steady_clock::now() - killed_at,
+            std::chrono::seconds(8))
+      << "it waited for a report that nobody can send any more";
   EXPECT_EQ(status.exit_code(), 137);
   EXPECT_TRUE(Ended(init, ticks)) << "its container was orphaned";
   EXPECT_EQ(bed.PodStatus(pod).state(), cri::SANDBOX_NOTREADY);
@@ -175,13 +214,7 @@ TEST(RestartTest, BothKilledLeavesNothingRunning) {
       pod, config, bed.ContainerConfig("app", {"sleep", "1000"}));
   const pid_t init = InitPid(bed, id);
   const uint64_t ticks = *os::ProcessStartTicks(init);
-  cri::PodSandboxStatusRequest request;
-  request.set_pod_sandbox_id(pod);
-  request.set_verbose(true);
-  cri::PodSandboxStatusResponse response;
-  ASSERT_TRUE(bed.client().Call(request, &response).ok());
-  const std::string& info = response.info().at("info");
-  const int monitor = std::atoi(info.c_str() + info.find("\"pid\":") + 6);
+  const pid_t monitor = MonitorPid(bed, pod);
   bed.Kill();
   ASSERT_EQ(kill(monitor, SIGKILL), 0);
   bed.Start();
@@ -189,6 +222,60 @@ TEST(RestartTest, BothKilledLeavesNothingRunning) {
   EXPECT_EQ(bed.Status(id).exit_code(), 137);
   EXPECT_TRUE(Ended(init, ticks));
   EXPECT_EQ(bed.PodStatus(pod).state(), cri::SANDBOX_NOTREADY);
+}
+
+// The daemon died after it had started the monitor and before systemd had
+// moved that into the pod's scope: the record does not name it, and it is not
+// in the pod's cgroup.
+TEST(RestartTest, AMonitorOfAHalfMadePodEndsWhereverItIs) {
+  DaemonBed bed;
+  const std::string pod = bed.RunPod(bed.PodConfig("half"));
+  const pid_t monitor = MonitorPid(bed, pod);
+  const uint64_t ticks = *os::ProcessStartTicks(monitor);
+  bed.Kill();
+  ChangeOnlyPodRecord(bed, [](state::PodRecord& record) {
+    record.set_state(state::POD_CREATING);
+    record.clear_monitor_pid();
+    record.clear_monitor_start_ticks();
+  });
+  const std::string unified = "/sys/fs/cgroup/unified/cgroup.procs";
+  const absl::Status moved = os::WriteKernelFile(
+      AT_FDCWD,
+      std::filesystem::exists(unified) ? unified
+                                       : "/sys/fs/cgroup/cgroup.procs",
+      std::to_string(monitor));
+  ASSERT_TRUE(moved.ok()) << moved;
+  bed.Start();
+  EXPECT_TRUE(Ended(monitor, ticks)) << "a monitor that nobody knows";
+  if (os::ProcessStartTicks(monitor).value_or(0) == ticks) {
+    kill(monitor, SIGKILL);
+  }
+  cri::ListPodSandboxResponse pods;
+  ASSERT_TRUE(bed.client().Call(cri::ListPodSandboxRequest(), &pods).ok());
+  EXPECT_EQ(pods.items_size(), 0);
+}
+
+// After a reboot a monitor's process id may be anybody's, and so may its start
+// time, which counts from the boot.
+TEST(RestartTest, NobodyIsKilledForAMonitorOfAnEarlierBoot) {
+  DaemonBed bed;
+  const std::string pod = bed.RunPod(bed.PodConfig("reboot"));
+  os::SpawnSpec spec;
+  spec.path = "/bin/sleep";
+  spec.argv = {"sleep", "1000"};
+  const auto bystander = os::Spawn(spec);
+  ASSERT_TRUE(bystander.ok()) << bystander.status();
+  bed.Kill();
+  ChangeOnlyPodRecord(bed, [&bystander](state::PodRecord& record) {
+    record.set_boot_id("of another boot");
+    record.set_monitor_pid(bystander->pid);
+    record.set_monitor_start_ticks(*os::ProcessStartTicks(bystander->pid));
+  });
+  bed.Start();
+  EXPECT_EQ(bed.PodStatus(pod).state(), cri::SANDBOX_NOTREADY);
+  EXPECT_EQ(waitpid(bystander->pid, nullptr, WNOHANG), 0) << "it was killed";
+  kill(bystander->pid, SIGKILL);
+  waitpid(bystander->pid, nullptr, 0);
 }
 
 // SIGKILL at random moments of pods' lives; what the daemon said before it
