@@ -19,12 +19,21 @@ absl::Status RemoveContainerLocked(Context& context, Container& container) {
       container.record.Update([](state::ContainerRecord& record) {
         return Apply(record, ContainerEvent::kRemove);
       });
-  PINION_RETURN_IF_ERROR(context.records->Save(*removing));
+  // A full disk must not keep the layer that fills it. Without the record a
+  // crash leaves an ended container, which can be removed again.
+  const absl::Status saved = context.records->Save(*removing);
+  if (!saved.ok()) {
+    Log(LogLevel::kError, "the removal of a container was not recorded",
+        {{"container", id}, {"error", saved.ToString()}});
+  }
   PINION_RETURN_IF_ERROR_AS(
       context.deps.container_cgroups->Remove(pod->cgroup(), id),
       "remove the container's cgroup");
   const auto client = container.pod->Monitor();
-  if (client != nullptr && removing->started_at_ns() != 0) {
+  // It also remembers what it could not start.
+  const bool known_to_monitor =
+      removing->started_at_ns() != 0 || removing->finished_at_ns() != 0;
+  if (client != nullptr && known_to_monitor) {
     const absl::Status status = client->Forget(id, MonitorDeadline());
     if (!status.ok() && !absl::IsNotFound(status)) {
       // Only its memory of an ended container is left; it goes with the pod.

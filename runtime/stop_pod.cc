@@ -112,6 +112,15 @@ absl::Status TearDown(Context& context, Pod& pod) {
 
 namespace {
 
+// A full disk must not keep a pod from ending. Recovery finds out without the
+// record: no monitor answers for the pod, or it is stopped once more.
+void SaveIfPossible(Context& context, const state::PodRecord& record) {
+  const absl::Status status = context.records->Save(record);
+  if (status.ok()) return;
+  Log(LogLevel::kError, "the stop of a pod was not recorded",
+      {{"pod", record.id()}, {"error", status.ToString()}});
+}
+
 absl::Status StopLocked(Context& context, Pod& pod)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(pod.operation) {
   if (pod.record.Get()->state() == state::POD_NOT_READY) {
@@ -125,14 +134,15 @@ absl::Status StopLocked(Context& context, Pod& pod)
       });
   if (was_ready) {
     context.instruments.pods.Add(-1);
-    PINION_RETURN_IF_ERROR(context.records->Save(*stopping));
+    SaveIfPossible(context, *stopping);
   }
   PINION_RETURN_IF_ERROR(TearDown(context, pod));
   const auto stopped = pod.record.Update([](state::PodRecord& record) {
     record.set_monitor_pid(0);
     return Apply(record, PodEvent::kStopped);
   });
-  return context.records->Save(*stopped);
+  SaveIfPossible(context, *stopped);
+  return absl::OkStatus();
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <set>
 #include <thread>
 
+#include "os/sqlite.h"
 #include "tests/support/daemon_bed.h"
 
 namespace pinion::testing {
@@ -112,6 +113,44 @@ TEST(LifecycleTest, AContainerThatCannotStartSaysWhy) {
   EXPECT_EQ(container.reason(), "StartError");
   EXPECT_NE(container.message().find("exec /nope: ENOENT"), std::string::npos);
   EXPECT_EQ(container.exit_code(), 128);
+
+  // Nor does the monitor keep anything of what it could not start: a pod may
+  // try for weeks.
+  const std::string exits = bed.state() + "/pods/" + pod + "/exits/";
+  EXPECT_TRUE(std::filesystem::exists(exits + id));
+  cri::RemoveContainerRequest remove;
+  remove.set_container_id(id);
+  cri::RemoveContainerResponse removed;
+  EXPECT_TRUE(bed.client().Call(remove, &removed).ok());
+  EXPECT_FALSE(std::filesystem::exists(exits + id));
+}
+
+// As on a full disk: no record can be updated, but rows can be taken out.
+TEST(LifecycleTest, StopAndRemoveWorkWhileNoRecordCanBeWritten) {
+  DaemonBed bed;
+  const auto config = bed.PodConfig("full");
+  const std::string pod = bed.RunPod(config);
+  const std::string id = bed.RunContainer(
+      pod, config, bed.ContainerConfig("app", {"sleep", "1000"}));
+  const auto db =
+      os::Database::Open(bed.root() + "/state.db", os::Database::Sync::kNormal);
+  ASSERT_TRUE(db.ok()) << db.status();
+  for (const std::string table : {"runtime_pods", "runtime_containers"}) {
+    ASSERT_TRUE((*db)
+                    ->Execute("CREATE TRIGGER full_" + table +
+                              " BEFORE UPDATE ON " + table +
+                              " BEGIN SELECT RAISE(ABORT, 'full'); END")
+                    .ok());
+  }
+  EXPECT_TRUE(bed.StopPod(pod).ok());
+  EXPECT_EQ(bed.Status(id).state(), cri::CONTAINER_EXITED);
+  EXPECT_EQ(bed.PodStatus(pod).state(), cri::SANDBOX_NOTREADY);
+  cri::RemoveContainerRequest remove;
+  remove.set_container_id(id);
+  cri::RemoveContainerResponse removed;
+  EXPECT_TRUE(bed.client().Call(remove, &removed).ok());
+  EXPECT_FALSE(std::filesystem::exists(bed.root() + "/containers/" + id));
+  EXPECT_TRUE(bed.RemovePod(pod).ok());
 }
 
 TEST(LifecycleTest, ManyPodsLeaveTheHostsMountTableAlone) {
