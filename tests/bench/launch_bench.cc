@@ -276,11 +276,14 @@ void Measure(int rounds) {
   exec.no_new_privs = true;
 
   Series floor, bare, ordinary, filtered, exec_bare, exec_filtered, shm;
-  Series end, end_volatile;
+  Series end, end_volatile, bare_volatile;
   for (int i = 0; i < rounds; ++i) {
     Floor(floor);
     Measured(Bare(), fds, bare);
-    LaunchSpec spec = Ordinary();
+    LaunchSpec spec = Bare();
+    spec.rootfs.is_volatile = true;
+    Measured(spec, fds, bare_volatile);
+    spec = Ordinary();
     Measured(spec, fds, ordinary);
     spec = Ordinary();
     spec.seccomp_program = filter;
@@ -297,6 +300,7 @@ void Measure(int rounds) {
   waitpid(kept.pid, nullptr, 0);
   Print("floor: clone3, overlay, pivot_root, /proc, exec", floor);
   Print("Launch: the same mounts", bare);
+  Print("Launch: the same mounts, volatile root", bare_volatile);
   Print("Launch: an ordinary container", ordinary);
   Print("Launch: the same with RuntimeDefault", filtered);
   Print("Launch: exec", exec_bare);
