@@ -7,12 +7,10 @@
 #define PINION_RUNTIME_RECORD_CELL_H_
 
 #include <chrono>
+#include <condition_variable>
 #include <memory>
+#include <mutex>
 #include <utility>
-
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
 
 namespace pinion::runtime {
 
@@ -26,7 +24,7 @@ class RecordCell {
       : current_(std::make_shared<const Record>(std::move(initial))) {}
 
   Snapshot Get() const {
-    const absl::MutexLock lock(&mutex_);
+    const std::lock_guard<std::mutex> lock(mutex_);
     return current_;
   }
 
@@ -34,30 +32,30 @@ class RecordCell {
   // record that is current afterwards.
   template <typename Change>
   Snapshot Update(Change change) {
-    const absl::MutexLock lock(&mutex_);
+    const std::lock_guard<std::mutex> lock(mutex_);
     auto next = std::make_shared<Record>(*current_);
     if (!change(*next)) return current_;
     next->set_revision(current_->revision() + 1);
     current_ = std::move(next);
+    changed_.notify_all();
     return current_;
   }
 
-  // Waits until predicate(record) holds; false if the deadline came first.
+  // Waits until predicate(record) holds; false if the deadline came first. A
+  // step of the wall clock moves no deadline: the standard's condition
+  // variable waits on the monotonic clock, Abseil's time-outs do not.
   template <typename Predicate>
   bool Await(Predicate predicate,
              std::chrono::steady_clock::time_point deadline) const {
-    const auto holds = [this, &predicate]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(
-                           mutex_) { return predicate(*current_); };
-    const absl::MutexLock lock(&mutex_);
-    // As a duration: a step of the wall clock must not move the deadline.
-    return mutex_.AwaitWithTimeout(
-        absl::Condition(&holds),
-        absl::FromChrono(deadline - std::chrono::steady_clock::now()));
+    std::unique_lock<std::mutex> lock(mutex_);
+    return changed_.wait_until(
+        lock, deadline, [this, &predicate] { return predicate(*current_); });
   }
 
  private:
-  mutable absl::Mutex mutex_;
-  Snapshot current_ ABSL_GUARDED_BY(mutex_);
+  mutable std::mutex mutex_;
+  mutable std::condition_variable changed_;
+  Snapshot current_;  // guarded by mutex_
 };
 
 }  // namespace pinion::runtime
