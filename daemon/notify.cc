@@ -3,12 +3,12 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
-#include "absl/time/time.h"
 #include "base/log.h"
 
 namespace pinion::daemon {
@@ -36,12 +36,16 @@ std::chrono::microseconds WatchdogInterval() {
 class Watchdog::Impl {
  public:
   Impl(std::chrono::microseconds interval, std::function<bool()> answers)
-      : pause_(absl::FromChrono(interval / 2)),
+      : pause_(interval / 2),
         answers_(std::move(answers)),
         thread_([this] { Loop(); }) {}
 
   ~Impl() {
-    stop_.Notify();
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      stopping_ = true;
+    }
+    changed_.notify_all();
     thread_.join();
   }
 
@@ -53,12 +57,20 @@ class Watchdog::Impl {
       } else {
         Log(LogLevel::kError, "the CRI server does not answer", {});
       }
-    } while (!stop_.WaitForNotificationWithTimeout(pause_));
+    } while (!IsStoppedWithinPause());
   }
 
-  const absl::Duration pause_;
+  // On the monotonic clock, as systemd counts; Abseil's time-outs are not.
+  bool IsStoppedWithinPause() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    return changed_.wait_for(lock, pause_, [this] { return stopping_; });
+  }
+
+  const std::chrono::microseconds pause_;
   const std::function<bool()> answers_;
-  absl::Notification stop_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool stopping_ = false;  // guarded by mutex_
   std::thread thread_;
 };
 

@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "os/unique_fd.h"
+#include "tests/support/wall_clock_step.h"
 
 namespace pinion::daemon {
 namespace {
@@ -67,6 +68,19 @@ TEST_F(NotifyTest, WatchdogIsFedWhileTheServerAnswers) {
   const Watchdog watchdog(kInterval, [] { return true; });
   EXPECT_EQ(Next(std::chrono::seconds(5)), "WATCHDOG=1");
   EXPECT_EQ(Next(std::chrono::seconds(5)), "WATCHDOG=1");
+}
+
+// systemd counts on the monotonic clock: a step back by an hour must not make
+// the next sign of life an hour late.
+TEST_F(NotifyTest, WatchdogIsFedWhenTheWallClockIsStepped) {
+  // The deadline is made before the step, the waiting is done after it.
+  testing_support::wall_clock_step_seconds = 3600;
+  {
+    const Watchdog watchdog(kInterval, [] { return true; });
+    EXPECT_EQ(Next(std::chrono::seconds(5)), "WATCHDOG=1");
+    EXPECT_EQ(Next(std::chrono::seconds(5)), "WATCHDOG=1");
+  }
+  testing_support::wall_clock_step_seconds = 0;
 }
 
 TEST_F(NotifyTest, WatchdogStarvesWhenTheServerDoesNotAnswer) {

@@ -1,29 +1,11 @@
 #include "runtime/record_cell.h"
 
 #include <gtest/gtest.h>
-#include <sys/time.h>
 
-#include <atomic>
 #include <chrono>
-#include <ctime>
 
 #include "state.pb.h"
-
-namespace {
-
-std::atomic<time_t> step_seconds{0};
-
-}  // namespace
-
-// Instead of libc's: a wall clock that a test can step, for whoever makes a
-// deadline of it.
-extern "C" int gettimeofday(timeval* now, void* /*zone*/) {
-  timespec real = {};
-  clock_gettime(CLOCK_REALTIME, &real);
-  now->tv_sec = real.tv_sec + step_seconds.load();
-  now->tv_usec = real.tv_nsec / 1000;
-  return 0;
-}
+#include "tests/support/wall_clock_step.h"
 
 namespace pinion::runtime {
 namespace {
@@ -46,9 +28,9 @@ TEST(RecordCellClockTest, AStepOfTheWallClockMovesNoDeadline) {
   auto cell = Running();
   const auto deadline = steady_clock::now() + milliseconds(200);
   // The deadline is made before the step, the waiting is done after it.
-  step_seconds = -365 * 24 * 3600;
+  testing_support::wall_clock_step_seconds = -365 * 24 * 3600;
   EXPECT_FALSE(cell.Await(HasExited, deadline));
-  step_seconds = 0;
+  testing_support::wall_clock_step_seconds = 0;
   EXPECT_GE(steady_clock::now(), deadline);
 }
 
