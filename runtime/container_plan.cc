@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
 #include "os/error.h"
@@ -230,6 +231,21 @@ void AddRequestedMounts(const state::ContainerSpec& spec,
   }
 }
 
+// What lies in another mount comes after it, in whatever order the pod's
+// author wrote them: else the outer one would cover it.
+void OrderMounts(launch::LaunchSpec& launch) {
+  const auto depth = [](const launch::BindMount& mount) {
+    const std::vector<absl::string_view> parts =
+        absl::StrSplit(mount.target, '/', absl::SkipEmpty());
+    return parts.size();
+  };
+  std::stable_sort(
+      launch.mounts.begin(), launch.mounts.end(),
+      [&depth](const launch::BindMount& a, const launch::BindMount& b) {
+        return depth(a) < depth(b);
+      });
+}
+
 // Identity and limits: the same for a container's first process and execs.
 absl::Status AddIdentity(Context& context,
                          const state::ContainerRecord& container,
@@ -365,6 +381,7 @@ absl::StatusOr<ContainerPlan> PlanContainer(
   rootfs.host_ipc = pod.spec().namespaces().ipc() == state::NAMESPACE_NODE;
   rootfs.pod_shm = !rootfs.host_ipc;
   plan::AddRootfsDefaults(rootfs, launch);
+  OrderMounts(launch);
   if (!security.privileged()) {
     launch.masked_paths.assign(security.masked_paths().begin(),
                                security.masked_paths().end());

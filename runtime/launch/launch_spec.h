@@ -139,7 +139,7 @@ struct LaunchSpec {
   std::vector<KernelMount> kernel_mounts;  // in order, before bind mounts
   std::vector<DeviceNode> devices;
   std::vector<Symlink> symlinks;  // one that exists is left alone
-  std::vector<BindMount> mounts;  // in order of the request
+  std::vector<BindMount> mounts;  // in order: an outer before its inner
   std::vector<std::string> masked_paths;
   std::vector<std::string> readonly_paths;
   // No sysctls: the namespaces they belong to are the pod's.

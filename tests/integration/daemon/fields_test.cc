@@ -114,6 +114,27 @@ TEST_F(FieldsTest, Mounts) {
   EXPECT_TRUE(std::filesystem::exists(dir + "/new"));
 }
 
+// The kubelet hands volumes on in the order in which the pod's author wrote
+// them.
+TEST_F(FieldsTest, AMountWithinAnotherIsNotCoveredByIt) {
+  const std::string outer = bed_.dir() + "/outer";
+  const std::string inner = bed_.dir() + "/inner";
+  std::filesystem::create_directories(outer + "/in");
+  std::filesystem::create_directories(inner);
+  std::ofstream(outer + "/file") << "outer\n";
+  std::ofstream(inner + "/file") << "inner\n";
+  EXPECT_EQ(Output("cat /o/file /o/in/file",
+                   [&](auto& c) {
+                     auto* first = c.add_mounts();
+                     first->set_host_path(inner);
+                     first->set_container_path("/o/in");
+                     auto* second = c.add_mounts();
+                     second->set_host_path(outer);
+                     second->set_container_path("/o");
+                   }),
+            (Lines{"outer", "inner"}));
+}
+
 TEST_F(FieldsTest, MaskedAndReadonlyPaths) {
   EXPECT_EQ(
       Output("cat /proc/keys | wc -c; ls /proc/acpi 2>/dev/null | wc -l; "
