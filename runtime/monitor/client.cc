@@ -183,6 +183,10 @@ absl::StatusOr<Sandbox> Client::SetUpSandbox(const SandboxRequest& request,
   sandbox.monitor_pid = pid_;
   sandbox.monitor_start_ticks = start_ticks_;
   sandbox.init_pid = reply.init_pid;
+  if (answer->fds.cut()) {
+    return absl::ResourceExhaustedError(
+        "receive network namespace from the pod monitor: EMFILE");
+  }
   if (request.new_network &&
       (!sandbox.netns.valid() || !sandbox.netns_route_socket.valid())) {
     return absl::InternalError("pod monitor sent no network namespace");

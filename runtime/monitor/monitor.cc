@@ -151,7 +151,8 @@ void Monitor::OnStart(const MessageReader& message, ReceivedFds* fds,
   for (const int fd : taken) {
     if (fd >= 0) close(fd);
   }
-  Reply(message.sequence(), {valid ? ESHUTDOWN : EINVAL, "start", request.id});
+  const int error = valid ? ESHUTDOWN : fds->cut() ? EMFILE : EINVAL;
+  Reply(message.sequence(), {error, "start", request.id});
 }
 
 void Monitor::OnTarget(const MessageReader& message) {

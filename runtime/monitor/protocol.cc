@@ -188,7 +188,7 @@ int64_t ReceiveMessage(int socket, char* buffer, size_t capacity,
          0) {
     if (errno != EINTR) return -errno;
   }
-  bool bad = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
+  bool bad = (message.msg_flags & MSG_TRUNC) != 0;
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr;
        header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) {
@@ -200,6 +200,13 @@ int64_t ReceiveMessage(int socket, char* buffer, size_t capacity,
       memcpy(&fd, CMSG_DATA(header) + at, sizeof(fd));
       if (!fds->Add(fd)) bad = true;
     }
+  }
+  // RLIMIT_NOFILE: the kernel gives what fits and says no more than this. A
+  // request without one of its descriptors must not be mistaken for one that
+  // had none.
+  if ((message.msg_flags & MSG_CTRUNC) != 0) {
+    fds->CloseAll();
+    fds->SetCut();
   }
   if (bad) {
     fds->CloseAll();

@@ -58,7 +58,12 @@ class ReceivedFds {
   void CloseAll();
   size_t count() const { return count_; }
 
+  // The receiver had no room for all of them (EMFILE), so it has none.
+  void SetCut() { cut_ = true; }
+  bool cut() const { return cut_; }
+
  private:
+  bool cut_ = false;
   int fds_[kMaxMessageFds] = {};
   size_t count_ = 0;
 };
@@ -126,7 +131,8 @@ int SendMessage(int socket, std::string_view bytes, const int* fds,
 
 // One non-blocking recvmsg(2); descriptors are close-on-exec. Returns the
 // number of bytes, 0 at the end of the connection, or -errno. EBADMSG: longer
-// than `capacity` or with too many descriptors (all of them are closed).
+// than `capacity` or with too many descriptors (all of them are closed). When
+// this process may open no more, the message comes without any (`cut`).
 int64_t ReceiveMessage(int socket, char* buffer, size_t capacity,
                        ReceivedFds* fds);
 

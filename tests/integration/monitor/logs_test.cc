@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -119,6 +120,7 @@ class FrozenDisk {
     EXPECT_TRUE(root_.valid());
     // Whatever becomes of the test, nothing stays frozen.
     watchdog_ = std::make_unique<testing_support::Child>([this] {
+      prctl(PR_SET_PDEATHSIG, 0);  // Also if the test itself dies.
       sleep(20);
       return ioctl(root_.get(), FITHAW, 0);
     });

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -217,6 +218,45 @@ TEST_F(OutageTest, DescriptorsOfALateAnswerAreClosed) {
   EXPECT_EQ(OpenFds(getpid()), fds);
   EXPECT_EQ(client_->SetUpSandbox({}, Soon()).status(),
             absl::FailedPreconditionError("set up sandbox twice: EALREADY"));
+}
+
+// faults.md, 8.
+TEST_F(OutageTest, AMonitorWithoutDescriptorsRefusesAndRecovers) {
+  StartPod();
+  Run("c1", "sleep 1000");
+  rlimit before = {};
+  ASSERT_EQ(prlimit(client_->pid(), RLIMIT_NOFILE, nullptr, &before), 0);
+  const size_t open_fds = OpenFds(client_->pid());
+  int refused = 0;
+  for (rlim_t spare = 0; spare < 16; ++spare) {
+    SCOPED_TRACE(spare);
+    const rlimit tight = {open_fds + spare, before.rlim_max};
+    ASSERT_EQ(prlimit(client_->pid(), RLIMIT_NOFILE, &tight, nullptr), 0);
+    StartRequest request = Request("c2", "exit 0");
+    const os::UniqueFd leaf = Leaf("c2");
+    request.cgroup_fd = leaf.get();
+    const auto started = client_->Start(request, Soon());
+    if (started.ok()) {
+      EXPECT_EQ(events_.WaitExit("c2").exit_code, 0);
+    } else {
+      ++refused;
+      EXPECT_TRUE(absl::IsResourceExhausted(started.status()) ||
+                  absl::IsFailedPrecondition(started.status()))
+          << started.status();
+    }
+    EXPECT_TRUE(client_->Forget("c2", Soon()).ok());
+    events_.Clear();
+    EXPECT_TRUE(Eventually([&] { return OpenFds(client_->pid()) <= open_fds; }))
+        << OpenFds(client_->pid());
+  }
+  EXPECT_GT(refused, 3);
+  EXPECT_LT(refused, 16);
+  // Stop works without any.
+  const rlimit none = {open_fds, before.rlim_max};
+  ASSERT_EQ(prlimit(client_->pid(), RLIMIT_NOFILE, &none, nullptr), 0);
+  EXPECT_TRUE(client_->Signal("c1", SIGKILL, Soon()).ok());
+  EXPECT_EQ(events_.WaitExit("c1").exit_code, 137);
+  EXPECT_EQ(events_.lost(), 0u);
 }
 
 TEST_F(OutageTest, AStoppedDaemonDoesNotStopTheContainers) {

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "os/unique_fd.h"
+#include "tests/support/child.h"
 
 namespace pinion::monitor {
 namespace {
@@ -164,6 +166,28 @@ TEST_F(ProtocolTest, TooManyDescriptorsAreRefusedAndClosed) {
               -EBADMSG);
     EXPECT_EQ(OpenFds(), before);
   }
+}
+
+// In a process of its own, as the limit is the process's.
+TEST_F(ProtocolTest, WithoutRoomForDescriptorsTheMessageComesWithout) {
+  const int two[] = {null_.get(), null_.get()};
+  ASSERT_EQ(SendMessage(left_.get(), "xx", two, 2), 0);
+  testing_support::Child child([&] {
+    // Room for one.
+    const int lowest = fcntl(null_.get(), F_DUPFD, 0);
+    close(lowest);
+    rlimit limit = {};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1;
+    limit.rlim_cur = static_cast<rlim_t>(lowest) + 1;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) return 1;
+    ReceivedFds fds;
+    if (ReceiveMessage(right_.get(), buffer_, sizeof(buffer_), &fds) != 2) {
+      return 2;
+    }
+    if (!fds.cut() || fds.count() != 0) return 3;
+    return fcntl(lowest, F_GETFD) < 0 ? 0 : 4;
+  });
+  EXPECT_EQ(child.Wait(), 0);
 }
 
 TEST_F(ProtocolTest, TooLongMessagesAreRefused) {
