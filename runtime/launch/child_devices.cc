@@ -68,6 +68,12 @@ void MountKernelFilesystems(const Child& child) {
     if (dir < 0) Die(child, kStepMountTarget, target);
     // By the working directory: no path that somebody could exchange.
     const char* type = plan.String(m.type);
+    // In the initial cgroup namespace the mount's options, here none, become
+    // those of the one hierarchy: the host would lose nsdelegate.
+    if (strcmp(type, "cgroup2") == 0 && !plan.Has(kFlagOwnCgroupNamespace)) {
+      errno = EPERM;
+      Die(child, kStepKernelMount, target);
+    }
     if (fchdir(dir) != 0 ||
         mount(type, ".", type, m.flags, plan.String(m.data)) != 0) {
       Die(child, kStepKernelMount, target);

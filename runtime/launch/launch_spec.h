@@ -131,7 +131,9 @@ struct LaunchSpec {
   // The init process's start time (field 22 of stat): a reused pid is
   // refused with ESRCH. 0: not checked.
   uint64_t target_start_ticks = 0;
-  // A cgroup namespace rooted at the container's leaf.
+  // A cgroup namespace rooted at the container's leaf. Without one, a
+  // kernel mount of cgroup2 is refused (EPERM): made in the initial cgroup
+  // namespace it would change the options of the host's (cgroups(7)).
   bool own_cgroup_namespace = true;
 
   // Containers only from here on.

@@ -21,7 +21,14 @@ void AddRootfsDefaults(const RootfsOptions& options, launch::LaunchSpec& spec) {
   std::vector<launch::KernelMount>& mounts = spec.kernel_mounts;
   mounts.push_back({"proc", "/proc", "", kHarmless});
   mounts.push_back({"sysfs", "/sys", "", sys});
-  mounts.push_back({"cgroup2", "/sys/fs/cgroup", "", sys});
+  if (spec.own_cgroup_namespace) {
+    mounts.push_back({"cgroup2", "/sys/fs/cgroup", "", sys});
+  } else {
+    launch::BindMount cgroups;
+    cgroups.source = cgroups.target = "/sys/fs/cgroup";
+    cgroups.readonly = cgroups.recursive_readonly = !options.privileged;
+    spec.mounts.insert(spec.mounts.begin(), cgroups);
+  }
   mounts.push_back(
       {"tmpfs", "/dev", "mode=755,size=65536k", kNoSuid | MS_STRICTATIME});
   // Group 5 is "tty" wherever a system has one; programs expect it.

@@ -25,8 +25,9 @@ struct RootfsOptions {
   bool host_ipc = false;
 };
 
-// Fills kernel_mounts and symlinks, and puts a bind mount of /dev/shm in
-// front of `spec`'s mounts where it is not the container's own. Devices are
+// Fills kernel_mounts and symlinks, and puts bind mounts of /dev/shm and
+// /sys/fs/cgroup in front of `spec`'s mounts where they are not the
+// container's own (spec.own_cgroup_namespace is set before). Devices are
 // devices.h's.
 void AddRootfsDefaults(const RootfsOptions& options, launch::LaunchSpec& spec);
 

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "runtime/plan/rootfs_defaults.h"
 #include "tests/integration/launch/launch_bed.h"
 
 namespace pinion::launch {
@@ -74,12 +75,29 @@ TEST_F(CgroupTest, LeafIsTheRootOfTheContainersNamespace) {
   EXPECT_TRUE(process.Finish().started);
 }
 
-TEST_F(CgroupTest, WithoutANamespaceItsPathShows) {
+TEST_F(CgroupTest, WithoutANamespaceTheHostsHierarchyShows) {
   LaunchFds fds;
   fds.cgroup_fd = leaf_fd_.get();
-  LaunchSpec spec = Shell("grep ^0: /proc/self/cgroup");
+  LaunchSpec spec = Shell(
+      "grep ^0: /proc/self/cgroup; find /sys/fs/cgroup "
+      "-maxdepth 2 -name 'pn-launch-*'; "
+      "mkdir /sys/fs/cgroup/x");
+  spec.kernel_mounts.clear();
+  spec.symlinks.clear();
   spec.own_cgroup_namespace = false;
-  EXPECT_THAT(Run(spec, fds).out, HasSubstr(name_ + "\n"));
+  plan::AddRootfsDefaults({}, spec);
+  const Outcome o = Run(spec, fds);
+  EXPECT_THAT(o.out, HasSubstr(name_ + "\n/sys/fs/cgroup"));
+  EXPECT_THAT(o.err, HasSubstr("Read-only file system"));
+}
+
+// It would change the options of the host's own mount.
+TEST_F(CgroupTest, MountingTheHierarchyAnewNeedsANamespace) {
+  LaunchSpec spec = Container({"true"});
+  spec.own_cgroup_namespace = false;
+  const Outcome o = Run(spec);
+  EXPECT_STREQ(o.failure.object, "/sys/fs/cgroup");
+  EXPECT_EQ(o.failure.error, EPERM);
 }
 
 TEST_F(CgroupTest, CgroupThatIsGoneIsAnErrorOfTheClone) {

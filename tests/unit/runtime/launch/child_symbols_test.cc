@@ -25,8 +25,8 @@ const std::set<std::string>& Allowed() {
       "fcntl64",
       // Memory and strings.
       "__errno_location", "memchr", "memcpy", "memmove", "memset", "strchr",
-      "strchrnul", "strcpy", "strlen", "strncmp", "strncpy", "strrchr",
-      "strspn",
+      "strchrnul", "strcmp", "strcpy", "strlen", "strncmp", "strncpy",
+      "strrchr", "strspn",
       // What compilers add.
       "_GLOBAL_OFFSET_TABLE_", "__stack_chk_fail"};
   return allowed;
