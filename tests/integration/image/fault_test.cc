@@ -294,9 +294,10 @@ TEST_F(FaultTest, EndlessHeadersAreRefused) {
 TEST_F(FaultTest, AStopEndsAPullThatHangs) {
   absl::Notification hanging;
   absl::Notification over;
+  std::once_flag first;
   Start([&](const Request& request, Connection&) {
     if (!IsBlob(request)) return false;
-    if (!hanging.HasBeenNotified()) hanging.Notify();
+    std::call_once(first, [&hanging] { hanging.Notify(); });
     over.WaitForNotification();
     return true;
   });
@@ -313,6 +314,7 @@ TEST_F(FaultTest, AStopEndsAPullThatHangs) {
   EXPECT_TRUE(absl::IsCancelled(status)) << status;
   EXPECT_TRUE(absl::IsCancelled(Pull().status()));
   over.Notify();
+  server_.reset();  // its handlers use what is on this stack
 }
 
 // Authentication.

@@ -67,6 +67,7 @@ Process::Process(Launched launched, os::UniqueFd in, os::UniqueFd out,
       out_(std::move(out)),
       err_(std::move(err)),
       report_(launched.report_fd),
+      console_(launched.console_socket),
       pidfd_(launched.pidfd) {}
 
 Process::~Process() {

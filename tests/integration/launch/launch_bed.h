@@ -40,7 +40,7 @@ class Process {
 
   pid_t pid() const { return launched_.pid; }
   uint64_t start_ticks() const;
-  int console_socket() const { return launched_.console_socket; }
+  int console_socket() const { return console_.get(); }
   // Until it has exec'ed; false with *failure if it could not.
   bool WaitExec(Failure* failure);
   // A line of its standard output, without the newline.
@@ -52,7 +52,7 @@ class Process {
 
  private:
   Launched launched_;
-  os::UniqueFd in_, out_, err_, report_, pidfd_;
+  os::UniqueFd in_, out_, err_, report_, console_, pidfd_;
   bool reaped_ = false;
 };
 
