@@ -48,7 +48,9 @@ absl::Status StopContainer(Context& context, const std::string& id,
   if (HasEnded(*record)) return absl::OkStatus();
   if (grace > std::chrono::seconds(0)) {
     const auto client = container.pod->Monitor();
-    if (client != nullptr) {
+    if (client == nullptr) {
+      grace = std::chrono::seconds(0);  // nobody to deliver the signal
+    } else {
       const absl::Status status = client->Signal(
           container.id, record->stop_signal(), MonitorDeadline());
       if (!status.ok()) {

@@ -245,7 +245,14 @@ absl::Status ContainerCgroups::RemoveExec(const std::string& pod_path,
                                           const std::string& exec_id) {
   PINION_ASSIGN_OR_RETURN(const std::string path,
                           ExecPath(pod_path, container_id, exec_id));
-  return RemovePath(hierarchy_.root, path);
+  const std::string full = hierarchy_.root + path;
+  if (rmdir(full.c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
+  const int error = errno;
+  if (error == EBUSY) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("rmdir ", full, ": EBUSY: something runs in it"));
+  }
+  return os::ErrnoStatus(error, absl::StrCat("rmdir ", full));
 }
 
 absl::StatusOr<uint64_t> ContainerCgroups::OomKills(

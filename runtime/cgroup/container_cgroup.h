@@ -86,6 +86,9 @@ class ContainerCgroups {
   // Missing is success.
   absl::Status Remove(const std::string& pod_path,
                       const std::string& container_id);
+  // Removes the exec's cgroup if nothing runs in it. What an exec left behind
+  // on purpose (a daemon that a postStart hook started) goes on, and its
+  // cgroup goes with the container: FailedPrecondition. Missing is success.
   absl::Status RemoveExec(const std::string& pod_path,
                           const std::string& container_id,
                           const std::string& exec_id);

@@ -160,7 +160,8 @@ run_commands() {
 reach() {
   bed_step "the network"
   check "the pod's interface has its address" yes \
-    "$(in_shell ip -4 addr show dev eth0 | grep -q "inet $pod_ip/" && echo yes)"
+    "$(in_shell ip -4 addr show dev eth0 | grep "inet $pod_ip/" >/dev/null &&
+      echo yes)"
   check_match "the host reaches the pod" "Welcome to nginx" \
     "$(curl -sS --noproxy '*' --max-time 10 "http://$pod_ip/" 2>&1)"
   check_match "a container reaches another by loopback" "Welcome to nginx" \

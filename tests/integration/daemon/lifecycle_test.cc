@@ -266,9 +266,11 @@ TEST(LifecycleTest, AGrandchildThatKeepsStdoutDoesNotHoldAnExec) {
   const std::string pod = bed.RunPod(config);
   const std::string id = bed.RunContainer(
       pod, config, bed.ContainerConfig("app", {"sleep", "1000"}));
-  const auto result = bed.Exec(id, {"sh", "-c", "sleep 30 & echo done"});
+  const auto result = bed.Exec(id, {"sh", "-c", "sleep 4322 & echo done"});
   EXPECT_EQ(result.stdout(), "done\n");
   EXPECT_EQ(result.exit_code(), 0);
+  const auto left = bed.Exec(id, {"sh", "-c", "ps | grep -c '[s]leep 4322'"});
+  EXPECT_EQ(left.stdout(), "1\n") << "a hook's daemon goes on";
 }
 
 TEST(LifecycleTest, ExecOutputIsBounded) {
