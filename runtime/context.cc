@@ -15,6 +15,8 @@ Context::Context(Options the_options, Dependencies the_dependencies)
       instruments(*deps.metrics) {}
 
 Context::~Context() {
+  stopping = true;
+  reconnects.reset();
   // While the reactor still runs: a client takes itself off it.
   for (const PodPtr& pod : objects.Pods()) pod->SetMonitor(nullptr);
   // A task that had taken a client before ends while the reactor runs, too.

@@ -6,6 +6,7 @@
 #ifndef PINION_RUNTIME_CONTEXT_H_
 #define PINION_RUNTIME_CONTEXT_H_
 
+#include <atomic>
 #include <memory>
 #include <set>
 #include <string>
@@ -51,8 +52,14 @@ struct Context {
   JoinTable<absl::StatusOr<std::string>> joins;
   JoinTable<absl::Status> start_joins;
 
+  // Set when the runtime ends: what would try again gives up.
+  std::atomic<bool> stopping = false;
+
   // Last, so that they end first: their callbacks use the rest.
   std::unique_ptr<WorkQueue> work;
+  // Monitors that did not answer when the daemon started: one at a time, each
+  // attempt takes as long as a monitor is given to answer.
+  std::unique_ptr<WorkQueue> reconnects;
   std::unique_ptr<os::Reactor> reactor;
 };
 

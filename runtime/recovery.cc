@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "os/file.h"
+#include "os/process.h"
 #include "runtime/operations.h"
 #include "runtime/state_machine.h"
 
@@ -109,38 +110,71 @@ void ApplyReports(Context& context, const Pod& pod,
   }
 }
 
-// True if the pod's monitor lives and answers.
-bool Reconnect(Context& context, const PodPtr& pod) {
-  const auto dir =
-      os::OpenAt(context.pods_dir.get(), pod->id, O_RDONLY | O_DIRECTORY);
-  if (!dir.ok()) return false;
+// Unavailable or NotFound: the pod has no monitor any more. DeadlineExceeded:
+// it did not answer, which a stopped or starved one does not either.
+absl::Status Reconnect(Context& context, const PodPtr& pod) {
+  PINION_ASSIGN_OR_RETURN(
+      const os::UniqueFd dir,
+      os::OpenAt(context.pods_dir.get(), pod->id, O_RDONLY | O_DIRECTORY));
   std::vector<monitor::ContainerReport> reports;
-  auto client =
-      monitor::MonitorClient::Reconnect(pod->id, dir->get(), *context.reactor,
-                                        CallbacksFor(context, pod), &reports);
-  if (!client.ok()) {
-    Log(LogLevel::kWarning, "pod monitor does not answer",
-        {{"pod", pod->id}, {"error", client.status().ToString()}});
-    return false;
-  }
-  pod->SetMonitor(std::move(*client));
+  PINION_ASSIGN_OR_RETURN(
+      auto client,
+      monitor::MonitorClient::Reconnect(pod->id, dir.get(), *context.reactor,
+                                        CallbacksFor(context, pod), &reports));
+  pod->SetMonitor(std::move(client));
   context.instruments.monitors.Add(1);
   ApplyReports(context, *pod, reports);
-  return true;
+  return absl::OkStatus();
+}
+
+bool MonitorLives(const state::PodRecord& pod) {
+  const auto ticks = os::ProcessStartTicks(pod.monitor_pid());
+  return ticks.ok() && *ticks == pod.monitor_start_ticks();
+}
+
+void StopLost(Context& context, Pod& pod)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(pod.operation) {
+  const absl::Status status = StopLostPod(context, pod);
+  if (!status.ok()) {
+    Log(LogLevel::kError, "a pod that is gone was not cleaned up completely",
+        {{"pod", pod.id}, {"error", status.ToString()}});
+  }
+}
+
+// Its containers run and its logs are written, or will be: a monitor that is
+// merely silent is asked again until it answers or is gone.
+void AskAgain(Context& context, const PodPtr& pod) {
+  context.reconnects->Add([&context, pod] {
+    const absl::MutexLock lock(&pod->operation);
+    const auto record = pod->record.Get();
+    if (context.stopping || record->state() != state::POD_READY ||
+        pod->Monitor() != nullptr) {
+      return;
+    }
+    const absl::Status status = Reconnect(context, pod);
+    if (status.ok()) {
+      Log(LogLevel::kInfo, "pod monitor answers again", {{"pod", pod->id}});
+    } else if (absl::IsDeadlineExceeded(status) && MonitorLives(*record)) {
+      if (!context.stopping) AskAgain(context, pod);
+    } else {
+      StopLost(context, *pod);
+    }
+  });
 }
 
 void RecoverReady(Context& context, const PodPtr& pod)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(pod->operation) {
-  if (pod->record.Get()->boot_id() == context.boot_id &&
-      Reconnect(context, pod)) {
-    context.instruments.pods.Add(1);
-    return;
-  }
-  context.instruments.pods.Add(1);  // StopLostPod takes it away again
-  const absl::Status status = StopLostPod(context, *pod);
-  if (!status.ok()) {
-    Log(LogLevel::kError, "a pod that is gone was not cleaned up completely",
-        {{"pod", pod->id}, {"error", status.ToString()}});
+  context.instruments.pods.Add(1);  // StopLost takes it away again
+  const auto record = pod->record.Get();
+  absl::Status status = absl::NotFoundError("the node was booted again");
+  if (record->boot_id() == context.boot_id) status = Reconnect(context, pod);
+  if (status.ok()) return;
+  Log(LogLevel::kWarning, "pod monitor not reached",
+      {{"pod", pod->id}, {"error", status.ToString()}});
+  if (absl::IsDeadlineExceeded(status) && MonitorLives(*record)) {
+    AskAgain(context, pod);
+  } else {
+    StopLost(context, *pod);
   }
 }
 

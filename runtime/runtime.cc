@@ -143,6 +143,7 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(
   PINION_ASSIGN_OR_RETURN(context->records,
                           Records::Open(options.root + "/state.db"));
   context->work = std::make_unique<WorkQueue>(kWorkThreads);
+  context->reconnects = std::make_unique<WorkQueue>(1);
   PINION_ASSIGN_OR_RETURN(context->reactor, os::Reactor::Create());
   PINION_RETURN_IF_ERROR_AS(Recover(*context), "recovery");
   return std::make_unique<RuntimeImpl>(std::move(context));

@@ -206,6 +206,39 @@ TEST(RestartTest, AMonitorThatDiedIsReported) {
   EXPECT_EQ(bed.PodStatus(pod).state(), cri::SANDBOX_NOTREADY);
 }
 
+TEST(RestartTest, AStoppedMonitorIsNotTakenForDead) {
+  DaemonBed bed;
+  const auto config = bed.PodConfig("silent");
+  const std::string pod = bed.RunPod(config);
+  const std::string id = bed.RunContainer(
+      pod, config, bed.ContainerConfig("app", {"sleep", "1000"}));
+  cri::PodSandboxStatusRequest request;
+  request.set_pod_sandbox_id(pod);
+  request.set_verbose(true);
+  cri::PodSandboxStatusResponse response;
+  ASSERT_TRUE(bed.client().Call(request, &response).ok());
+  const std::string& info = response.info().at("info");
+  const int monitor = std::atoi(info.c_str() + info.find("\"pid\":") + 6);
+  ASSERT_EQ(kill(monitor, SIGSTOP), 0);
+  bed.Kill();
+  bed.Start();
+  EXPECT_EQ(bed.PodStatus(pod).state(), cri::SANDBOX_READY);
+  EXPECT_EQ(bed.Status(id).state(), cri::CONTAINER_RUNNING);
+  ASSERT_EQ(kill(monitor, SIGCONT), 0);
+  // The daemon asks again by itself; the CRI has no event for it.
+  cri::ExecSyncRequest exec;
+  exec.set_container_id(id);
+  exec.add_cmd("true");
+  cri::ExecSyncResponse result;
+  absl::Status status;
+  for (int i = 0; i < 600; ++i) {
+    status = bed.client().Call(exec, &result);
+    if (status.ok()) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  EXPECT_TRUE(status.ok()) << status;
+}
+
 TEST(RestartTest, BothKilledLeavesNothingRunning) {
   DaemonBed bed;
   const auto config = bed.PodConfig("both");
