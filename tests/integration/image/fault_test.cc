@@ -185,6 +185,7 @@ TEST_F(FaultTest, OneByteASecondIsAStall) {
   });
   const absl::Status status = ExpectFailure();
   stop = true;
+  server_.reset();  // its threads look at what is about to go
   // The announced length is not the configuration's: refused at once.
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
 }
@@ -206,6 +207,7 @@ TEST_F(FaultTest, AStallIsTriedAgainAndThenGivenUp) {
   const Stopwatch stopwatch;
   const absl::Status status = ExpectFailure();
   stop = true;
+  server_.reset();  // its threads look at what is about to go
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
   EXPECT_THAT(std::string(status.message()), StartsWith("RegistryUnavailable"));
   EXPECT_THAT(std::string(status.message()), HasSubstr("stalled"));
@@ -559,6 +561,7 @@ TEST_F(TokenTest, OtherCredentialsDoNotJoinAPull) {
   EXPECT_TRUE(absl::IsPermissionDenied(Pull().status()));
   go_on.Notify();
   owner.join();
+  server_.reset();  // its threads look at what is about to go
 }
 
 }  // namespace
