@@ -212,13 +212,7 @@ TEST(RestartTest, AStoppedMonitorIsNotTakenForDead) {
   const std::string pod = bed.RunPod(config);
   const std::string id = bed.RunContainer(
       pod, config, bed.ContainerConfig("app", {"sleep", "1000"}));
-  cri::PodSandboxStatusRequest request;
-  request.set_pod_sandbox_id(pod);
-  request.set_verbose(true);
-  cri::PodSandboxStatusResponse response;
-  ASSERT_TRUE(bed.client().Call(request, &response).ok());
-  const std::string& info = response.info().at("info");
-  const int monitor = std::atoi(info.c_str() + info.find("\"pid\":") + 6);
+  const pid_t monitor = MonitorPid(bed, pod);
   ASSERT_EQ(kill(monitor, SIGSTOP), 0);
   bed.Kill();
   bed.Start();
