@@ -1,5 +1,6 @@
 #include "image/reference.h"
 
+#include <arpa/inet.h>
 #include <fnmatch.h>
 
 #include <algorithm>
@@ -78,9 +79,11 @@ bool IsDomain(std::string_view domain) {
   if (!domain.empty() && domain[0] == '[') {
     const size_t close = domain.find(']');
     if (close == std::string_view::npos || close < 3) return false;
-    const std::string_view address = domain.substr(1, close - 1);
+    const std::string address(domain.substr(1, close - 1));
+    in6_addr parsed;
     if (address.find_first_not_of("0123456789abcdefABCDEF:.") !=
-        std::string_view::npos) {
+            std::string::npos ||
+        inet_pton(AF_INET6, address.c_str(), &parsed) != 1) {
       return false;
     }
     const std::string_view rest = domain.substr(close + 1);
