@@ -80,6 +80,20 @@ class RuntimeImpl final : public Runtime {
     return runtime::ExecSync(*context_, container_id, command, timeout);
   }
 
+  absl::StatusOr<std::unique_ptr<ProcessStreams>> OpenExec(
+      const std::string&, const std::vector<std::string>&,
+      const StreamOptions&) override {
+    return absl::UnimplementedError("exec with streams");
+  }
+  absl::StatusOr<std::unique_ptr<ProcessStreams>> OpenAttach(
+      const std::string&, const StreamOptions&) override {
+    return absl::UnimplementedError("attach");
+  }
+  absl::StatusOr<os::UniqueFd> ConnectPort(const std::string&,
+                                           uint16_t) override {
+    return absl::UnimplementedError("port forwarding");
+  }
+
   absl::Status ReopenLog(const std::string& container_id) override {
     PINION_ASSIGN_OR_RETURN(const ContainerPtr container,
                             context_->objects.FindContainer(container_id));

@@ -24,8 +24,10 @@
 #include "image/image_service.h"
 #include "metrics/metrics.h"
 #include "network/pod_network.h"
+#include "os/unique_fd.h"
 #include "runtime/cgroup/container_cgroup.h"
 #include "runtime/cgroup/pod_cgroup.h"
+#include "runtime/process_streams.h"
 #include "state.pb.h"
 
 namespace pinion::runtime {
@@ -96,6 +98,21 @@ class Runtime {
   virtual absl::StatusOr<ExecResult> ExecSync(
       const std::string& container_id, const std::vector<std::string>& command,
       std::chrono::seconds timeout) = 0;
+
+  // Starts a command in a running container, with its stdio in the caller's
+  // hands. InvalidArgument: no command, no stream, or stderr beside a terminal.
+  virtual absl::StatusOr<std::unique_ptr<ProcessStreams>> OpenExec(
+      const std::string& container_id, const std::vector<std::string>& command,
+      const StreamOptions& options) = 0;
+  // The stdio of a running container's own process, from now on. stdin only
+  // where the container was created with it. FailedPrecondition: `terminal` is
+  // not what the container has. ResourceExhausted: too many are attached.
+  virtual absl::StatusOr<std::unique_ptr<ProcessStreams>> OpenAttach(
+      const std::string& container_id, const StreamOptions& options) = 0;
+  // A connection to 127.0.0.1, else ::1, in the pod's network namespace: a
+  // non-blocking TCP socket. Unavailable if nothing listens there.
+  virtual absl::StatusOr<os::UniqueFd> ConnectPort(const std::string& pod_id,
+                                                   uint16_t port) = 0;
 
   virtual absl::Status ReopenLog(const std::string& container_id) = 0;
 

@@ -200,6 +200,32 @@ absl::StatusOr<runtime::ExecResult> FakeRuntime::ExecSync(
   return runtime::ExecResult{command.front() + "\n", "", 0};
 }
 
+absl::StatusOr<std::unique_ptr<runtime::ProcessStreams>> FakeRuntime::OpenExec(
+    const std::string& container_id, const std::vector<std::string>& command,
+    const runtime::StreamOptions& options) {
+  const auto container = FindContainer(container_id);
+  if (!container.ok()) return container.status();
+  if (!hooks.open_exec) return absl::UnimplementedError("no hook for exec");
+  return hooks.open_exec((*container)->id(), command, options);
+}
+
+absl::StatusOr<std::unique_ptr<runtime::ProcessStreams>>
+FakeRuntime::OpenAttach(const std::string& container_id,
+                        const runtime::StreamOptions& options) {
+  const auto container = FindContainer(container_id);
+  if (!container.ok()) return container.status();
+  if (!hooks.open_attach) return absl::UnimplementedError("no hook for attach");
+  return hooks.open_attach((*container)->id(), options);
+}
+
+absl::StatusOr<os::UniqueFd> FakeRuntime::ConnectPort(const std::string& pod_id,
+                                                      uint16_t port) {
+  const auto pod = FindPod(pod_id);
+  if (!pod.ok()) return pod.status();
+  if (!hooks.connect_port) return absl::UnimplementedError("no hook for ports");
+  return hooks.connect_port((*pod)->id(), port);
+}
+
 absl::Status FakeRuntime::ReopenLog(const std::string& container_id) {
   const auto container = FindContainer(container_id);
   if (!container.ok()) return container.status();

@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -27,6 +28,17 @@ class FakeRuntime : public runtime::Runtime {
         const std::string& id, const std::vector<std::string>& command,
         std::chrono::seconds timeout)>
         exec;
+    // Streaming: Unimplemented where the test gives none.
+    std::function<absl::StatusOr<std::unique_ptr<runtime::ProcessStreams>>(
+        const std::string& id, const std::vector<std::string>& command,
+        const runtime::StreamOptions& options)>
+        open_exec;
+    std::function<absl::StatusOr<std::unique_ptr<runtime::ProcessStreams>>(
+        const std::string& id, const runtime::StreamOptions& options)>
+        open_attach;
+    std::function<absl::StatusOr<os::UniqueFd>(const std::string& pod_id,
+                                               uint16_t port)>
+        connect_port;
     std::function<absl::Status()> run_pod;
   };
   Hooks hooks;
@@ -52,6 +64,14 @@ class FakeRuntime : public runtime::Runtime {
   absl::StatusOr<runtime::ExecResult> ExecSync(
       const std::string& container_id, const std::vector<std::string>& command,
       std::chrono::seconds timeout) override;
+  absl::StatusOr<std::unique_ptr<runtime::ProcessStreams>> OpenExec(
+      const std::string& container_id, const std::vector<std::string>& command,
+      const runtime::StreamOptions& options) override;
+  absl::StatusOr<std::unique_ptr<runtime::ProcessStreams>> OpenAttach(
+      const std::string& container_id,
+      const runtime::StreamOptions& options) override;
+  absl::StatusOr<os::UniqueFd> ConnectPort(const std::string& pod_id,
+                                           uint16_t port) override;
   absl::Status ReopenLog(const std::string& container_id) override;
   std::string NetnsPath(const state::PodRecord& pod) const override;
   absl::StatusOr<image::FsUsage> WritableUsage() const override;
