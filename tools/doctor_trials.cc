@@ -2,11 +2,13 @@
 
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/sched.h>
 #include <netlink/route/link.h>
 #include <netlink/route/link/macvlan.h>
 #include <netlink/route/link/veth.h>
 #include <netlink/socket.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -14,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -54,6 +57,23 @@ Trial InChild(const std::function<absl::Status()>& body) {
   if (WIFEXITED(how) && WEXITSTATUS(how) == 0) return {true, ""};
   if (error.ok() && !error->empty()) return {false, *error};
   return {false, "the trial ended without a word"};
+}
+
+// As containers are started. (unshare refuses CLONE_NEWUSER to a process with
+// threads.)
+Trial TryClone(uint64_t flags) {
+  clone_args args = {};
+  args.flags = flags;
+  args.exit_signal = SIGCHLD;
+  const auto pid = static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof(args)));
+  if (pid == 0) _exit(0);
+  if (pid < 0) {
+    return {false, std::string(os::ErrnoStatus("clone3").message())};
+  }
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  return {true, ""};
 }
 
 absl::Status Configure(int fs, const char* key, const std::string& value) {
@@ -177,11 +197,7 @@ std::vector<NamespaceTrial> TryNamespaces() {
                 {"user", CLONE_NEWUSER}};
   std::vector<NamespaceTrial> trials;
   for (const auto& kind : kKinds) {
-    trials.push_back({kind.name, InChild([&kind] {
-                        return unshare(kind.flag) == 0
-                                   ? absl::OkStatus()
-                                   : os::ErrnoStatus("unshare");
-                      })});
+    trials.push_back({kind.name, TryClone(kind.flag)});
   }
   return trials;
 }
