@@ -19,8 +19,9 @@ Context::~Context() {
   reconnects.reset();
   // While the reactor still runs: a client takes itself off it.
   for (const PodPtr& pod : objects.Pods()) pod->SetMonitor(nullptr);
-  // A task that had taken a client before ends while the reactor runs, too.
-  work.reset();
+  // A task that had taken a client before ends while the reactor runs, too;
+  // what the reactor adds until its end is dropped.
+  if (work != nullptr) work->Close();
 }
 
 std::string PodDir(const Context& context, const std::string& pod_id) {

@@ -8,16 +8,18 @@ WorkQueue::WorkQueue(int threads) {
   for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Loop(); });
 }
 
-WorkQueue::~WorkQueue() {
+void WorkQueue::Close() {
   {
     const absl::MutexLock lock(&mutex_);
-    stopping_ = true;
+    closed_ = true;
   }
   for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 void WorkQueue::Add(std::function<void()> task) {
   const absl::MutexLock lock(&mutex_);
+  if (closed_) return;
   tasks_.push_back(std::move(task));
 }
 
@@ -27,7 +29,7 @@ void WorkQueue::Loop() {
     {
       const absl::MutexLock lock(&mutex_);
       const auto work = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-        return stopping_ || !tasks_.empty();
+        return closed_ || !tasks_.empty();
       };
       mutex_.Await(absl::Condition(&work));
       if (tasks_.empty()) return;

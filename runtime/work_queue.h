@@ -1,8 +1,7 @@
 // A few threads for what must not run on the reactor's thread: reactions to
 // events that take a pod's lock or touch the disk.
 //
-// Thread-safe. Tasks may run in any order; the destructor runs what is
-// queued and waits for it.
+// Thread-safe. Tasks may run in any order.
 
 #ifndef PINION_RUNTIME_WORK_QUEUE_H_
 #define PINION_RUNTIME_WORK_QUEUE_H_
@@ -20,7 +19,10 @@ namespace pinion::runtime {
 class WorkQueue {
  public:
   explicit WorkQueue(int threads);
-  ~WorkQueue();
+  ~WorkQueue() { Close(); }
+
+  // Runs what is queued and waits for it. What is added later is dropped.
+  void Close();
 
   void Add(std::function<void()> task);
 
@@ -28,7 +30,7 @@ class WorkQueue {
   void Loop();
 
   absl::Mutex mutex_;
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   std::deque<std::function<void()>> tasks_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::thread> threads_;
 };

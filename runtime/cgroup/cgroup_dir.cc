@@ -29,18 +29,6 @@ constexpr int kKillRounds = 64;
 // A cgroup that was just emptied may still refuse rmdir once or twice.
 constexpr int kRemoveRounds = 16;
 
-absl::StatusOr<bool> Populated(int events, const std::string& path) {
-  char text[256];
-  const ssize_t n = pread(events, text, sizeof(text) - 1, 0);
-  if (n < 0) {
-    // The cgroup was removed while its file was open.
-    if (errno == ENODEV) return false;
-    return os::ErrnoStatus(absl::StrCat("read cgroup.events of ", path));
-  }
-  return std::string_view(text, static_cast<size_t>(n)).find("populated 1") !=
-         std::string_view::npos;
-}
-
 // One SIGKILL to everything in `dir` and below. cgroup.procs of a threaded
 // cgroup cannot be read, and of its processes the parents' list has them all.
 absl::Status SignalTree(int dir, const std::string& path, int* signalled) {
@@ -77,7 +65,7 @@ absl::Status KillOneByOne(int dir, const std::string& path) {
     if (!status.ok() || signalled == 0) break;
     auto events = os::OpenAt(dir, "cgroup.events", O_RDONLY);
     if (!events.ok()) break;
-    const auto populated = Populated(events->get(), path);
+    const auto populated = IsPopulated(events->get());
     if (!populated.ok() || !*populated) break;
     pollfd wait = {events->get(), POLLPRI, 0};
     poll(&wait, 1, 20);
@@ -166,14 +154,25 @@ absl::Status KillTree(int dir, const std::string& path) {
   return Annotate(KillOneByOne(dir, path), absl::StrCat("kill ", path));
 }
 
+absl::StatusOr<bool> IsPopulated(int events) {
+  char text[256];
+  const ssize_t n = pread(events, text, sizeof(text) - 1, 0);
+  if (n < 0) {
+    // The cgroup was removed while its file was open.
+    if (errno == ENODEV) return false;
+    return os::ErrnoStatus("read cgroup.events");
+  }
+  return std::string_view(text, static_cast<size_t>(n)).find("populated 1") !=
+         std::string_view::npos;
+}
+
 absl::Status WaitEmpty(int dir, const std::string& path, Deadline deadline) {
   auto events = os::OpenAt(dir, "cgroup.events", O_RDONLY);
   if (absl::IsNotFound(events.status())) return absl::OkStatus();
   PINION_RETURN_IF_ERROR(events.status());
   while (true) {
-    // The read arms the next notification, so none is missed.
-    PINION_ASSIGN_OR_RETURN(const bool populated,
-                            Populated(events->get(), path));
+    PINION_ASSIGN_OR_RETURN_AS(const bool populated, IsPopulated(events->get()),
+                               path);
     if (!populated) return absl::OkStatus();
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(
         deadline - std::chrono::steady_clock::now());

@@ -49,6 +49,10 @@ absl::Status MoveProcess(int dir, pid_t pid);
 // one by one, thaw. Success if there is nothing (left) to kill.
 absl::Status KillTree(int dir, const std::string& path);
 
+// Whether an open cgroup.events says that processes are in the cgroup or
+// below. The read arms the next notification (POLLPRI); gone: false.
+absl::StatusOr<bool> IsPopulated(int events);
+
 // Waits for "populated 0" in cgroup.events (poll(2), no interval).
 // DeadlineExceeded names the cgroup.
 absl::Status WaitEmpty(int dir, const std::string& path, Deadline deadline);

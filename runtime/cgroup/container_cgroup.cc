@@ -255,6 +255,24 @@ absl::Status ContainerCgroups::RemoveExec(const std::string& pod_path,
   return os::ErrnoStatus(error, absl::StrCat("rmdir ", full));
 }
 
+absl::Status ContainerCgroups::RemoveExecTree(const std::string& pod_path,
+                                              const std::string& container_id,
+                                              const std::string& exec_id) {
+  PINION_ASSIGN_OR_RETURN(const std::string path,
+                          ExecPath(pod_path, container_id, exec_id));
+  return RemovePath(hierarchy_.root, path);
+}
+
+absl::StatusOr<os::UniqueFd> ContainerCgroups::ExecEvents(
+    const std::string& pod_path, const std::string& container_id,
+    const std::string& exec_id) {
+  PINION_ASSIGN_OR_RETURN(const std::string path,
+                          ExecPath(pod_path, container_id, exec_id));
+  return os::OpenAt(AT_FDCWD,
+                    absl::StrCat(hierarchy_.root, path, "/cgroup.events"),
+                    O_RDONLY);
+}
+
 absl::StatusOr<uint64_t> ContainerCgroups::OomKills(
     const std::string& pod_path, const std::string& container_id) const {
   PINION_ASSIGN_OR_RETURN(const std::string path,

@@ -93,6 +93,16 @@ class ContainerCgroups {
                           const std::string& container_id,
                           const std::string& exec_id);
 
+  // Kills what is in the exec's cgroup, waits until it is empty and removes it
+  // with everything below. Missing is success.
+  absl::Status RemoveExecTree(const std::string& pod_path,
+                              const std::string& container_id,
+                              const std::string& exec_id);
+  // Its cgroup.events, for IsPopulated (cgroup_dir.h). NotFound.
+  absl::StatusOr<os::UniqueFd> ExecEvents(const std::string& pod_path,
+                                          const std::string& container_id,
+                                          const std::string& exec_id);
+
   // memory.events' oom_kill of the leaf; 0 where there is no controller.
   absl::StatusOr<uint64_t> OomKills(const std::string& pod_path,
                                     const std::string& container_id) const;

@@ -209,9 +209,8 @@ absl::StatusOr<Started> Client::StartWith(const StartMessage& message,
   PINION_RETURN_IF_ERROR(ToStartStatus(GetError(answer->reader)));
   StartReplyMessage reply;
   Get(answer->reader, &answer->fds, &reply);
-  // A terminal that nobody asked for.
-  const os::UniqueFd console(reply.console_fd);
-  return Started{reply.pid, reply.start_ticks, reply.started_at_ns};
+  return Started{reply.pid, reply.start_ticks, reply.started_at_ns,
+                 os::UniqueFd(reply.console_fd)};
 }
 
 absl::StatusOr<Started> Client::Start(const StartRequest& request,
@@ -232,6 +231,7 @@ absl::StatusOr<Started> Client::Exec(const ExecRequest& request,
   StartMessage message;
   message.id = request.exec_id;
   message.container_id = request.container_id;
+  message.terminal = request.terminal;
   message.cgroup_fd = request.cgroup_fd;
   message.stdin_fd = request.stdin_fd;
   message.stdout_fd = request.stdout_fd;

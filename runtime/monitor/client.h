@@ -98,6 +98,7 @@ struct Started {
   pid_t pid = 0;
   uint64_t start_ticks = 0;
   int64_t started_at_ns = 0;
+  os::UniqueFd console;  // an exec's terminal: the controlling side
 };
 
 // An exec with stdio of the daemon's making.
@@ -106,7 +107,8 @@ struct ExecRequest {
   std::string exec_id;
   std::string plan;
   int cgroup_fd = -1;
-  int stdin_fd = -1;  // -1: /dev/null
+  bool terminal = false;  // instead of the three; the plan asks for one too
+  int stdin_fd = -1;      // -1: /dev/null
   int stdout_fd = -1;
   int stderr_fd = -1;
 };

@@ -238,9 +238,9 @@ Started MonitorTest::Run(const std::string& id, const std::string& script) {
   StartRequest request = Request(id, script);
   const os::UniqueFd leaf = Leaf(id);
   request.cgroup_fd = leaf.get();
-  const auto started = client_->Start(request, Soon());
+  auto started = client_->Start(request, Soon());
   EXPECT_TRUE(started.ok()) << started.status();
-  return started.value_or(Started());
+  return std::move(started).value_or(Started());
 }
 
 launch::LaunchSpec MonitorTest::GatedShell(const std::string& script) {
