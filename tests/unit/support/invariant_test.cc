@@ -205,8 +205,11 @@ TEST_F(InvariantTest, AMonitorWhoseStateIsGone) {
   Child monitor([&log] {
     const int fd = open(log.c_str(), O_RDONLY);
     dup2(fd, 0);
-    execlp("bash", "pinion-monitor", "-c", "read -t 100 < <(sleep 100)",
-           nullptr);
+    // It waits on a pipe of which it holds both ends: no child to leave behind.
+    int ends[2];
+    if (pipe(ends) != 0) return 1;
+    const std::string wait = absl::StrCat("read -t 100 -u ", ends[0]);
+    execlp("bash", "pinion-monitor", "-c", wait.c_str(), nullptr);
     return 1;
   });
   std::string report;
