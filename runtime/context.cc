@@ -16,12 +16,14 @@ Context::Context(Options the_options, Dependencies the_dependencies)
 
 Context::~Context() {
   stopping = true;
-  reconnects.reset();
-  // While the reactor still runs: a client takes itself off it.
-  for (const PodPtr& pod : objects.Pods()) pod->SetMonitor(nullptr);
-  // A task that had taken a client before ends while the reactor runs, too;
-  // what the reactor adds until its end is dropped.
+  if (recovery.joinable()) recovery.join();
   if (work != nullptr) work->Close();
+  // While the reactor still runs: a client takes itself off it. What the
+  // reactor still queues is dropped by the closed queue.
+  for (const PodPtr& pod : objects.Pods()) {
+    pod->SetReconnecting(nullptr);
+    pod->SetMonitor(nullptr);
+  }
 }
 
 std::string PodDir(const Context& context, const std::string& pod_id) {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -54,12 +55,11 @@ struct Context {
 
   // Set when the runtime ends: what would try again gives up.
   std::atomic<bool> stopping = false;
+  // The part of the recovery that nobody waits for (recovery.cc).
+  std::thread recovery;
 
   // Last, so that they end first: their callbacks use the rest.
   std::unique_ptr<WorkQueue> work;
-  // Monitors that did not answer when the daemon started: one at a time, each
-  // attempt takes as long as a monitor is given to answer.
-  std::unique_ptr<WorkQueue> reconnects;
   std::unique_ptr<os::Reactor> reactor;
 };
 

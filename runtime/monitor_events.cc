@@ -14,6 +14,7 @@ namespace pinion::runtime {
 namespace {
 
 std::string ReasonFor(const monitor::ExitRecord& record) {
+  if (!record.error.empty()) return "StartError";
   if (record.oom_killed) return "OOMKilled";
   return record.exit_code == 0 ? "Completed" : "Error";
 }
@@ -56,6 +57,7 @@ void MarkExited(Context& context, Container& container,
     r.set_exit_code(exit.exit_code);
     r.set_finished_at_ns(exit.finished_at_ns);
     r.set_reason(ReasonFor(exit));
+    if (!exit.error.empty()) r.set_message(exit.error);
     r.set_pid(0);
     return true;
   });

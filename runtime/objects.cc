@@ -77,6 +77,11 @@ void ObjectTable::Add(const PodPtr& pod) {
   pod_identities_[IdentityOf(record->spec())] = pod->id;
 }
 
+void ObjectTable::AddUnnamed(const PodPtr& pod) {
+  const absl::MutexLock lock(&mutex_);
+  pods_[pod->id] = pod;
+}
+
 void ObjectTable::Add(const ContainerPtr& container) {
   const auto record = container->record.Get();
   const absl::MutexLock lock(&mutex_);

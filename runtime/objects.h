@@ -19,6 +19,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "base/gate.h"
 #include "runtime/monitor/client.h"
 #include "runtime/record_cell.h"
 #include "state.pb.h"
@@ -27,13 +28,17 @@ namespace pinion::runtime {
 
 class Pod {
  public:
-  explicit Pod(state::PodRecord initial)
-      : id(initial.id()), record(std::move(initial)) {}
+  // `is_known`: see `known`.
+  explicit Pod(state::PodRecord initial, bool is_known = true)
+      : id(initial.id()), record(std::move(initial)), known(is_known) {}
 
   const std::string id;
   // Serialises the mutations of this pod and of its containers.
   absl::Mutex operation;
   RecordCell<state::PodRecord> record;
+  // Shut from the daemon's start until the monitor has told what happened
+  // meanwhile, or the pod was ended: the records may be behind so long.
+  Gate known;
 
   // The connection to the monitor; null while there is none.
   std::shared_ptr<monitor::MonitorClient> Monitor() const {
@@ -47,10 +52,18 @@ class Pod {
     std::swap(monitor_, monitor);
     return monitor;
   }
+  // The same for a connection whose monitor has not answered yet.
+  std::shared_ptr<monitor::MonitorClient> SetReconnecting(
+      std::shared_ptr<monitor::MonitorClient> monitor) {
+    const absl::MutexLock lock(&mutex_);
+    std::swap(reconnecting_, monitor);
+    return monitor;
+  }
 
  private:
   mutable absl::Mutex mutex_;
   std::shared_ptr<monitor::MonitorClient> monitor_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<monitor::MonitorClient> reconnecting_ ABSL_GUARDED_BY(mutex_);
 };
 
 class Container {
@@ -74,6 +87,8 @@ std::string IdentityOf(const std::string& pod_id,
 class ObjectTable {
  public:
   void Add(const PodPtr& pod);
+  // Only to be found by id and listed: not what a retry is to find.
+  void AddUnnamed(const PodPtr& pod);
   void Add(const ContainerPtr& container);
   void RemovePod(const std::string& id);
   void RemoveContainer(const std::string& id);

@@ -6,6 +6,7 @@
 #define PINION_RUNTIME_OPERATIONS_H_
 
 #include <chrono>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -67,9 +68,33 @@ void MarkExited(Context& context, Container& container,
 void MarkKilled(Context& context, Container& container,
                 const std::string& reason, const std::string& message);
 
+// undo_pod.cc
+// Undoes a RunPod that failed or that a crash interrupted; the record goes
+// last, so that a crash in between is finished by recovery. If a step fails,
+// the pod is listed as not ready and can be stopped and removed.
+void UndoPod(Context& context, const PodPtr& pod)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(pod->operation);
+
 // recovery.cc
-// Brings records, monitors and kernel together; see docs/recovery.md.
+// Brings records, monitors and kernel together; see docs/recovery.md. Returns
+// when the records may be served; the rest goes on in Context::recovery.
 absl::Status Recover(Context& context);
+
+// recover_pod.cc
+// Finds out what became of one pod while no daemon ran. Opens pod->known,
+// maybe later, when its monitor answers.
+void RecoverPod(Context& context, const PodPtr& pod);
+
+// leftovers.cc
+// What no record names. Found before new pods are made, removed whenever.
+struct Leftovers {
+  std::vector<std::string> cgroups;  // pod ids
+  std::vector<std::string> pod_dirs;
+  std::vector<std::string> container_dirs;
+};
+// `pods`: whose parts of the kernel are still somebody's.
+Leftovers FindLeftovers(Context& context, const std::set<std::string>& pods);
+void RemoveLeftovers(Context& context, const Leftovers& leftovers);
 
 }  // namespace pinion::runtime
 

@@ -19,22 +19,27 @@
 #include <thread>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "base/id.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "os/file.h"
-#include "os/process.h"
 #include "runtime/operations.h"
 #include "runtime/state_machine.h"
 
 namespace pinion::runtime {
 namespace {
 
-// Reconnecting is mostly waiting for monitors to answer.
-constexpr size_t kReconnectThreads = 8;
+// Ending what is lost is mostly waiting for the kernel.
+constexpr size_t kRecoveryThreads = 8;
+// Nearly every monitor answers within this: then the first list that a client
+// asks for is already true.
+constexpr std::chrono::milliseconds kHeadStart(200);
 
-absl::Status LoadRecords(Context& context) {
+using Pods = std::vector<PodPtr>;
+
+// `half_made`: pods whose RunPodSandbox never answered. Nobody knows them, so
+// they are in no table.
+absl::Status LoadRecords(Context& context, Pods* half_made) {
   std::vector<state::PodRecord> pods;
   std::vector<state::ContainerRecord> containers;
   std::vector<std::string> damaged;
@@ -44,7 +49,14 @@ absl::Status LoadRecords(Context& context) {
   }
   std::map<std::string, PodPtr> by_id;
   for (state::PodRecord& record : pods) {
-    auto pod = std::make_shared<Pod>(std::move(record));
+    const state::PodState state = record.state();
+    const bool known = state == state::POD_NOT_READY;
+    auto pod = std::make_shared<Pod>(std::move(record), known);
+    if (state == state::POD_CREATING || state == state::POD_REMOVING) {
+      half_made->push_back(std::move(pod));
+      continue;
+    }
+    if (state == state::POD_READY) context.instruments.pods.Add(1);
     by_id[pod->id] = pod;
     context.objects.Add(pod);
   }
@@ -55,10 +67,40 @@ absl::Status LoadRecords(Context& context) {
       PINION_RETURN_IF_ERROR(context.records->DeleteContainer(record.id()));
       continue;
     }
+    if (record.state() == state::CONTAINER_RUNNING) {
+      context.instruments.containers_running.Add(1);
+    }
     context.objects.Add(
         std::make_shared<Container>(pod->second, std::move(record)));
   }
   return absl::OkStatus();
+}
+
+bool IsOfThisBoot(const Context& context, const Pod& pod) {
+  return pod.record.Get()->boot_id() == context.boot_id;
+}
+
+// StartContainer answers before its record is written. If the daemon died in
+// between, the client was told that the container runs, and it does.
+void NoticeStarts(Context& context) {
+  for (const ContainerPtr& container : context.objects.Containers()) {
+    const auto record = container->record.Get();
+    const auto pod = container->pod->record.Get();
+    if (record->state() != state::CONTAINER_CREATED ||
+        pod->state() != state::POD_READY ||
+        !IsOfThisBoot(context, *container->pod) ||
+        !context.deps.container_cgroups
+             ->IsPopulated(pod->cgroup(), container->id)
+             .value_or(false)) {
+      continue;
+    }
+    // The monitor will tell the rest.
+    container->record.Update([](state::ContainerRecord& r) {
+      r.set_started_at_ns(Clock::Real().WallNanos());
+      return Apply(r, ContainerEvent::kStarted);
+    });
+    context.instruments.containers_running.Add(1);
+  }
 }
 
 // Layers that containers stand on stay, even if their image is gone.
@@ -77,154 +119,11 @@ absl::Status HoldLayers(Context& context) {
   return context.deps.images->CollectGarbage();
 }
 
-void ApplyReports(Context& context, const Pod& pod,
-                  const std::vector<monitor::ContainerReport>& reports) {
-  std::map<std::string, const monitor::ContainerReport*> by_id;
-  for (const auto& report : reports) by_id[report.id] = &report;
-  for (const ContainerPtr& container : context.objects.ContainersOf(pod.id)) {
-    const auto state = container->record.Get()->state();
-    if (state != state::CONTAINER_CREATED &&
-        state != state::CONTAINER_RUNNING) {
-      continue;
-    }
-    const auto found = by_id.find(container->id);
-    if (found == by_id.end()) {
-      if (state == state::CONTAINER_RUNNING) {
-        MarkKilled(context, *container, "Error",
-                   "the pod's monitor does not know it any more");
-      }
-      continue;
-    }
-    const monitor::ContainerReport& report = *found->second;
-    container->record.Update([&report](state::ContainerRecord& r) {
-      if (r.started_at_ns() == 0) r.set_started_at_ns(report.started_at_ns);
-      if (!report.ended) {
-        (void)Apply(r, ContainerEvent::kStarted);
-        r.set_pid(report.pid);
-        r.set_pid_start_ticks(report.start_ticks);
-      }
-      return true;
-    });
-    if (report.ended) MarkExited(context, *container, report.exit);
-    context.records->SaveLater(container->record.Get());
-  }
-}
-
-// Unavailable or NotFound: the pod has no monitor any more. DeadlineExceeded:
-// it did not answer, which a stopped or starved one does not either.
-absl::Status Reconnect(Context& context, const PodPtr& pod) {
-  PINION_ASSIGN_OR_RETURN(
-      const os::UniqueFd dir,
-      os::OpenAt(context.pods_dir.get(), pod->id, O_RDONLY | O_DIRECTORY));
-  std::vector<monitor::ContainerReport> reports;
-  PINION_ASSIGN_OR_RETURN(
-      auto client,
-      monitor::MonitorClient::Reconnect(pod->id, dir.get(), *context.reactor,
-                                        CallbacksFor(context, pod), &reports));
-  pod->SetMonitor(std::move(client));
-  context.instruments.monitors.Add(1);
-  ApplyReports(context, *pod, reports);
-  return absl::OkStatus();
-}
-
-bool MonitorLives(const state::PodRecord& pod) {
-  const auto ticks = os::ProcessStartTicks(pod.monitor_pid());
-  return ticks.ok() && *ticks == pod.monitor_start_ticks();
-}
-
-void StopLost(Context& context, Pod& pod)
-    ABSL_EXCLUSIVE_LOCKS_REQUIRED(pod.operation) {
-  const absl::Status status = StopLostPod(context, pod);
-  if (!status.ok()) {
-    Log(LogLevel::kError, "a pod that is gone was not cleaned up completely",
-        {{"pod", pod.id}, {"error", status.ToString()}});
-  }
-}
-
-// Its containers run and its logs are written, or will be: a monitor that is
-// merely silent is asked again until it answers or is gone.
-void AskAgain(Context& context, const PodPtr& pod) {
-  context.reconnects->Add([&context, pod] {
-    const absl::MutexLock lock(&pod->operation);
-    const auto record = pod->record.Get();
-    if (context.stopping || record->state() != state::POD_READY ||
-        pod->Monitor() != nullptr) {
-      return;
-    }
-    const absl::Status status = Reconnect(context, pod);
-    if (status.ok()) {
-      Log(LogLevel::kInfo, "pod monitor answers again", {{"pod", pod->id}});
-    } else if (absl::IsDeadlineExceeded(status) && MonitorLives(*record)) {
-      if (!context.stopping) AskAgain(context, pod);
-    } else {
-      StopLost(context, *pod);
-    }
-  });
-}
-
-void RecoverReady(Context& context, const PodPtr& pod)
-    ABSL_EXCLUSIVE_LOCKS_REQUIRED(pod->operation) {
-  context.instruments.pods.Add(1);  // StopLost takes it away again
-  const auto record = pod->record.Get();
-  absl::Status status = absl::NotFoundError("the node was booted again");
-  if (record->boot_id() == context.boot_id) status = Reconnect(context, pod);
-  if (status.ok()) return;
-  Log(LogLevel::kWarning, "pod monitor not reached",
-      {{"pod", pod->id}, {"error", status.ToString()}});
-  if (absl::IsDeadlineExceeded(status) && MonitorLives(*record)) {
-    AskAgain(context, pod);
-  } else {
-    StopLost(context, *pod);
-  }
-}
-
-// A pod whose RunPodSandbox never answered: the kubelet does not know it. Its
-// monitor, if it has one, may not have got into the pod's cgroup yet, and its
-// record does not name it: it is asked to end.
-void UndoCreating(Context& context, const PodPtr& pod)
-    ABSL_EXCLUSIVE_LOCKS_REQUIRED(pod->operation) {
-  if (pod->record.Get()->boot_id() == context.boot_id) {
-    (void)Reconnect(context, pod);
-  }
-  pod->record.Update([](state::PodRecord& record) {
-    return Apply(record, PodEvent::kRemove);
-  });
-  absl::Status status = TearDown(context, *pod);
-  if (status.ok()) status = context.records->DeletePod(pod->id);
-  if (!status.ok()) {
-    Log(LogLevel::kError, "a half-made pod was not undone completely",
-        {{"pod", pod->id}, {"error", status.ToString()}});
-  }
-  context.objects.RemovePod(pod->id);
-}
-
-void RecoverPod(Context& context, const PodPtr& pod) {
-  const absl::MutexLock lock(&pod->operation);
-  switch (pod->record.Get()->state()) {
-    case state::POD_READY:
-      RecoverReady(context, pod);
-      return;
-    case state::POD_CREATING:
-      UndoCreating(context, pod);
-      return;
-    case state::POD_STOPPING: {
-      const absl::Status status = StopLostPod(context, *pod);
-      if (!status.ok()) {
-        Log(LogLevel::kError, "a pod's stop was not finished",
-            {{"pod", pod->id}, {"error", status.ToString()}});
-      }
-      return;
-    }
-    default:
-      return;
-  }
-}
-
-void ForEachInParallel(const std::vector<PodPtr>& pods,
+void ForEachInParallel(const Pods& pods,
                        const std::function<void(const PodPtr&)>& work) {
   std::atomic<size_t> next = 0;
   std::vector<std::thread> threads;
-  const size_t count = std::min(kReconnectThreads, pods.size());
+  const size_t count = std::min(kRecoveryThreads, pods.size());
   threads.reserve(count);
   for (size_t i = 0; i < count; ++i) {
     threads.emplace_back([&] {
@@ -234,100 +133,94 @@ void ForEachInParallel(const std::vector<PodPtr>& pods,
   for (std::thread& thread : threads) thread.join();
 }
 
-// Objects whose removal was under way.
-void FinishRemovals(Context& context) {
-  for (const ContainerPtr& container : context.objects.Containers()) {
-    if (container->record.Get()->state() != state::CONTAINER_REMOVING) continue;
-    const absl::Status status = RemoveContainer(context, container->id);
-    if (!status.ok()) {
-      Log(LogLevel::kError, "a container's removal was not finished",
-          {{"container", container->id}, {"error", status.ToString()}});
+// Its monitor may not have got into the pod's cgroup yet, and its record does
+// not name it: it is asked to end.
+void UndoHalfMade(Context& context, const PodPtr& pod) {
+  if (context.stopping) return;
+  const absl::MutexLock lock(&pod->operation);
+  if (IsOfThisBoot(context, *pod)) {
+    const auto dir =
+        os::OpenAt(context.pods_dir.get(), pod->id, O_RDONLY | O_DIRECTORY);
+    if (dir.ok()) {
+      auto client = monitor::MonitorClient::Reconnect(
+          pod->id, dir->get(), *context.reactor, CallbacksFor(context, pod),
+          nullptr);
+      if (client.ok()) {
+        pod->SetMonitor(*std::move(client));
+        context.instruments.monitors.Add(1);
+      }
     }
   }
-  for (const PodPtr& pod : context.objects.Pods()) {
-    if (pod->record.Get()->state() != state::POD_REMOVING) continue;
-    const absl::MutexLock lock(&pod->operation);
-    UndoCreating(context, pod);
-  }
+  UndoPod(context, pod);
+  pod->known.Open();
 }
 
-absl::Status SweepNetwork(Context& context) {
+// What lives in the kernel for a pod is its own until the pod was ended.
+std::set<std::string> Owners(Context& context, const Pods& half_made) {
+  std::set<std::string> owners;
+  for (const PodPtr& pod : context.objects.Pods()) {
+    if (pod->record.Get()->state() != state::POD_NOT_READY) {
+      owners.insert(pod->id);
+    }
+  }
+  for (const PodPtr& pod : half_made) owners.insert(pod->id);
+  return owners;
+}
+
+void SweepNetwork(Context& context, const Pods& half_made,
+                  const Leftovers& leftovers) {
   std::vector<network::KnownPod> known;
   for (const PodPtr& pod : context.objects.Pods()) {
     const auto record = pod->record.Get();
-    if (record->state() != state::POD_READY || record->ip().empty()) continue;
+    if (record->state() == state::POD_NOT_READY) continue;
     network::KnownPod entry;
     entry.pod_id = pod->id;
-    entry.ips.push_back(record->ip());
+    if (!record->ip().empty()) entry.ips.push_back(record->ip());
     entry.ips.insert(entry.ips.end(), record->additional_ips().begin(),
                      record->additional_ips().end());
     known.push_back(std::move(entry));
   }
-  return context.deps.network->Reconcile(known);
-}
-
-std::set<std::string> ReadyPods(const Context& context) {
-  std::set<std::string> ready;
-  for (const PodPtr& pod : context.objects.Pods()) {
-    if (pod->record.Get()->state() == state::POD_READY) ready.insert(pod->id);
-  }
-  return ready;
-}
-
-// cgroups first: that also kills a monitor nobody knows.
-void SweepLeftovers(Context& context) {
-  const std::set<std::string> ready = ReadyPods(context);
-  const auto cgroups = context.deps.pod_cgroups->ListPods();
-  if (cgroups.ok()) {
-    for (const std::string& id : *cgroups) {
-      if (ready.count(id) != 0) continue;
-      const absl::Status status = context.deps.pod_cgroups->Remove(id, "");
-      Log(LogLevel::kWarning, "removed the cgroup of an unknown pod",
-          {{"pod", id}, {"result", status.ToString()}});
-    }
-  } else {
-    Log(LogLevel::kError, "leftover cgroups were not looked for",
-        {{"error", cgroups.status().ToString()}});
-  }
-  const auto sweep = [](int dir,
-                        const std::function<bool(const std::string&)>& keep) {
-    const auto names = os::ListDirAt(dir, ".");
-    if (!names.ok()) return;
-    for (const std::string& name : *names) {
-      if (keep(name)) continue;
-      const absl::Status status = os::RemoveTreeAt(dir, name);
-      Log(LogLevel::kWarning, "removed a leftover directory",
-          {{"name", name}, {"result", status.ToString()}});
-    }
-  };
-  sweep(context.pods_dir.get(),
-        [&ready](const std::string& name) { return ready.count(name) != 0; });
-  sweep(context.containers_dir.get(), [&context](const std::string& name) {
-    return IsId(name) && context.objects.FindContainer(name).ok();
-  });
+  // They keep their address until they were ended, and free it then.
+  for (const PodPtr& pod : half_made) known.push_back({pod->id, {}});
+  for (const std::string& id : leftovers.cgroups) known.push_back({id, {}});
+  const absl::Status status = context.deps.network->Reconcile(known);
+  if (status.ok()) return;
+  // The network says itself, in its readiness, what is wrong with it.
+  Log(LogLevel::kError, "addresses were not reconciled",
+      {{"error", status.ToString()}});
 }
 
 }  // namespace
 
 absl::Status Recover(Context& context) {
-  PINION_RETURN_IF_ERROR_AS(LoadRecords(context), "load the records");
+  Pods half_made;
+  PINION_RETURN_IF_ERROR_AS(LoadRecords(context, &half_made),
+                            "load the records");
   PINION_RETURN_IF_ERROR_AS(HoldLayers(context), "hold layers");
-  ForEachInParallel(context.objects.Pods(), [&context](const PodPtr& pod) {
-    RecoverPod(context, pod);
-  });
-  for (const ContainerPtr& container : context.objects.Containers()) {
-    if (container->record.Get()->state() == state::CONTAINER_RUNNING) {
-      context.instruments.containers_running.Add(1);
-    }
+  NoticeStarts(context);
+  const Leftovers leftovers =
+      FindLeftovers(context, Owners(context, half_made));
+  SweepNetwork(context, half_made, leftovers);
+
+  // Of an earlier boot nothing lives that would have to be waited for.
+  Pods earlier, present;
+  for (const PodPtr& pod : context.objects.Pods()) {
+    (IsOfThisBoot(context, *pod) ? present : earlier).push_back(pod);
   }
-  FinishRemovals(context);
-  const absl::Status network = SweepNetwork(context);
-  if (!network.ok()) {
-    // The network says itself, in its readiness, what is wrong with it.
-    Log(LogLevel::kError, "addresses were not reconciled",
-        {{"error", network.ToString()}});
-  }
-  SweepLeftovers(context);
+  const auto recover = [&context](const PodPtr& pod) {
+    if (!context.stopping) RecoverPod(context, pod);
+  };
+  ForEachInParallel(earlier, recover);
+  context.recovery =
+      std::thread([&context, present, half_made, leftovers, recover] {
+        ForEachInParallel(present, recover);
+        ForEachInParallel(half_made, [&context](const PodPtr& pod) {
+          UndoHalfMade(context, pod);
+        });
+        RemoveLeftovers(context, leftovers);
+      });
+  const auto deadline = std::chrono::steady_clock::now() + kHeadStart;
+  for (const PodPtr& pod : present) (void)pod->known.WaitUntil(deadline);
   return absl::OkStatus();
 }
 

@@ -174,20 +174,6 @@ absl::Status BuildPod(Context& context, const PodPtr& pod)
   return context.records->Save(*ready);
 }
 
-// Undoes whatever BuildPod did; the record goes last, so that a crash in
-// between is finished by recovery.
-void UndoPod(Context& context, Pod& pod)
-    ABSL_EXCLUSIVE_LOCKS_REQUIRED(pod.operation) {
-  pod.record.Update(
-      [](state::PodRecord& r) { return Apply(r, PodEvent::kRemove); });
-  absl::Status status = TearDown(context, pod);
-  if (status.ok()) status = context.records->DeletePod(pod.id);
-  if (!status.ok()) {
-    Log(LogLevel::kError, "a failed pod was not undone completely",
-        {{"pod", pod.id}, {"error", status.ToString()}});
-  }
-}
-
 absl::StatusOr<std::string> RunPodOnce(Context& context,
                                        const state::PodSpec& spec) {
   if (const PodPtr existing =
@@ -204,7 +190,7 @@ absl::StatusOr<std::string> RunPodOnce(Context& context,
   const absl::MutexLock lock(&pod->operation);
   Rollback rollback;
   rollback.Add([&context, &pod]()
-                   ABSL_NO_THREAD_SAFETY_ANALYSIS { UndoPod(context, *pod); });
+                   ABSL_NO_THREAD_SAFETY_ANALYSIS { UndoPod(context, pod); });
   PINION_RETURN_IF_ERROR(BuildPod(context, pod));
   context.objects.Add(pod);
   context.instruments.pods.Add(1);

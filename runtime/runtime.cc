@@ -19,6 +19,21 @@ namespace pinion::runtime {
 namespace {
 
 constexpr int kWorkThreads = 2;
+// How long a call waits for what a pod's monitor has to tell after a restart,
+// and how long one that can do without it does.
+constexpr std::chrono::seconds kKnownDeadline(5);
+constexpr std::chrono::seconds kForcedDeadline(3);
+
+bool AwaitKnown(const Pod& pod, std::chrono::seconds timeout) {
+  return pod.known.WaitUntil(std::chrono::steady_clock::now() + timeout);
+}
+
+absl::Status RequireKnown(const Pod& pod) {
+  if (AwaitKnown(pod, kKnownDeadline)) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat(
+      "pod sandbox ", pod.id, ": its monitor has not answered since the ",
+      "daemon was restarted; is it stopped, or its log disk frozen?"));
+}
 
 class RuntimeImpl final : public Runtime {
  public:
@@ -29,9 +44,16 @@ class RuntimeImpl final : public Runtime {
     return runtime::RunPod(*context_, spec);
   }
   absl::Status StopPod(const std::string& id) override {
+    // It would end the monitor anyway.
+    if (const auto pod = context_->objects.FindPod(id); pod.ok()) {
+      (void)AwaitKnown(**pod, kForcedDeadline);
+    }
     return runtime::StopPod(*context_, id);
   }
   absl::Status RemovePod(const std::string& id) override {
+    if (const auto pod = context_->objects.FindPod(id); pod.ok()) {
+      (void)AwaitKnown(**pod, kForcedDeadline);
+    }
     return runtime::RemovePod(*context_, id);
   }
   std::vector<PodSnapshot> ListPods() const override {
@@ -48,16 +70,24 @@ class RuntimeImpl final : public Runtime {
 
   absl::StatusOr<std::string> CreateContainer(
       const std::string& pod_id, const state::ContainerSpec& spec) override {
+    PINION_ASSIGN_OR_RETURN(const PodPtr pod,
+                            context_->objects.FindPod(pod_id));
+    PINION_RETURN_IF_ERROR(RequireKnown(*pod));
     return runtime::CreateContainer(*context_, pod_id, spec);
   }
   absl::Status StartContainer(const std::string& id) override {
+    PINION_RETURN_IF_ERROR(RequireKnownPodOf(id));
     return runtime::StartContainer(*context_, id);
   }
   absl::Status StopContainer(const std::string& id,
                              std::chrono::seconds grace) override {
+    const absl::Status known = RequireKnownPodOf(id);
+    // What the records say runs can be killed without its monitor.
+    if (!known.ok() && !Runs(id)) return known;
     return runtime::StopContainer(*context_, id, grace);
   }
   absl::Status RemoveContainer(const std::string& id) override {
+    PINION_RETURN_IF_ERROR(RequireKnownPodOf(id));
     return runtime::RemoveContainer(*context_, id);
   }
   std::vector<ContainerSnapshot> ListContainers() const override {
@@ -77,6 +107,7 @@ class RuntimeImpl final : public Runtime {
   absl::StatusOr<ExecResult> ExecSync(const std::string& container_id,
                                       const std::vector<std::string>& command,
                                       std::chrono::seconds timeout) override {
+    PINION_RETURN_IF_ERROR(RequireKnownPodOf(container_id));
     return runtime::ExecSync(*context_, container_id, command, timeout);
   }
 
@@ -97,6 +128,7 @@ class RuntimeImpl final : public Runtime {
   absl::Status ReopenLog(const std::string& container_id) override {
     PINION_ASSIGN_OR_RETURN(const ContainerPtr container,
                             context_->objects.FindContainer(container_id));
+    PINION_RETURN_IF_ERROR(RequireKnown(*container->pod));
     if (container->record.Get()->state() != state::CONTAINER_RUNNING) {
       return absl::FailedPreconditionError(
           absl::StrCat("container ", container->id, " is not running"));
@@ -124,6 +156,17 @@ class RuntimeImpl final : public Runtime {
   }
 
  private:
+  // A container that does not exist is the operation's to judge.
+  absl::Status RequireKnownPodOf(const std::string& container_id) const {
+    const auto container = context_->objects.FindContainer(container_id);
+    return container.ok() ? RequireKnown(*(*container)->pod) : absl::OkStatus();
+  }
+  bool Runs(const std::string& container_id) const {
+    const auto container = context_->objects.FindContainer(container_id);
+    return container.ok() &&
+           (*container)->record.Get()->state() == state::CONTAINER_RUNNING;
+  }
+
   const std::unique_ptr<Context> context_;
 };
 
@@ -157,7 +200,6 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(
   PINION_ASSIGN_OR_RETURN(context->records,
                           Records::Open(options.root + "/state.db"));
   context->work = std::make_unique<WorkQueue>(kWorkThreads);
-  context->reconnects = std::make_unique<WorkQueue>(1);
   PINION_ASSIGN_OR_RETURN(context->reactor, os::Reactor::Create());
   PINION_RETURN_IF_ERROR_AS(Recover(*context), "recovery");
   return std::make_unique<RuntimeImpl>(std::move(context));

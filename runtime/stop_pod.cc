@@ -50,6 +50,8 @@ void KillContainers(Context& context, const Pod& pod) {
 // Shuts the monitor down; if it does not answer, kills it.
 void EndMonitor(Context& context, Pod& pod) {
   const auto client = pod.SetMonitor(nullptr);
+  // One that has not answered since the daemon started: not waited for.
+  pod.SetReconnecting(nullptr);
   const auto record = pod.record.Get();
   if (client != nullptr) {
     context.instruments.monitors.Add(-1);
@@ -69,6 +71,18 @@ void EndMonitor(Context& context, Pod& pod) {
   }
 }
 
+// RUNNING, or started when the daemon died before the record said so: only a
+// start makes the leaf, and a failed one removes it.
+bool HasRun(Context& context, const Pod& pod, const Container& container) {
+  const auto state = container.record.Get()->state();
+  if (state != state::CONTAINER_CREATED) {
+    return state == state::CONTAINER_RUNNING;
+  }
+  return context.deps.container_cgroups
+      ->IsPopulated(pod.record.Get()->cgroup(), container.id)
+      .ok();
+}
+
 // Containers whose end nobody reported: from the exit records the monitor
 // left, else as killed.
 void SettleContainers(Context& context, const Pod& pod) {
@@ -84,7 +98,7 @@ void SettleContainers(Context& context, const Pod& pod) {
     }
   }
   for (const ContainerPtr& container : context.objects.ContainersOf(pod.id)) {
-    if (!IsRunning(*container->record.Get())) continue;
+    if (!HasRun(context, pod, *container)) continue;
     MarkKilled(context, *container, "Error",
                "killed with its pod; its monitor did not report the end");
   }
@@ -136,7 +150,9 @@ absl::Status StopLocked(Context& context, Pod& pod)
     context.instruments.pods.Add(-1);
     SaveIfPossible(context, *stopping);
   }
-  PINION_RETURN_IF_ERROR(TearDown(context, pod));
+  const absl::Status torn_down = TearDown(context, pod);
+  pod.known.Open();
+  PINION_RETURN_IF_ERROR(torn_down);
   const auto stopped = pod.record.Update([](state::PodRecord& record) {
     record.set_monitor_pid(0);
     return Apply(record, PodEvent::kStopped);

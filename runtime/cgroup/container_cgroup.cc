@@ -233,6 +233,17 @@ absl::Status ContainerCgroups::KillExec(const std::string& pod_path,
   return KillPath(hierarchy_.root, path);
 }
 
+absl::StatusOr<bool> ContainerCgroups::IsPopulated(
+    const std::string& pod_path, const std::string& container_id) const {
+  PINION_ASSIGN_OR_RETURN(const std::string path,
+                          LeafPath(pod_path, container_id));
+  PINION_ASSIGN_OR_RETURN(const os::UniqueFd leaf,
+                          OpenCgroup(hierarchy_.root, path));
+  PINION_ASSIGN_OR_RETURN(const os::UniqueFd events,
+                          os::OpenAt(leaf.get(), "cgroup.events", O_RDONLY));
+  return cgroup::IsPopulated(events.get());
+}
+
 absl::Status ContainerCgroups::Remove(const std::string& pod_path,
                                       const std::string& container_id) {
   PINION_ASSIGN_OR_RETURN(const std::string path,

@@ -103,6 +103,10 @@ class ContainerCgroups {
                                           const std::string& container_id,
                                           const std::string& exec_id);
 
+  // Whether something runs in the leaf, or below it. NotFound: no leaf.
+  absl::StatusOr<bool> IsPopulated(const std::string& pod_path,
+                                   const std::string& container_id) const;
+
   // memory.events' oom_kill of the leaf; 0 where there is no controller.
   absl::StatusOr<uint64_t> OomKills(const std::string& pod_path,
                                     const std::string& container_id) const;

@@ -48,9 +48,10 @@ class Client : public MonitorClient {
     if (connection_ != nullptr) connection_->Close();
   }
 
-  absl::Status Connect(int pod_dir_fd, os::Reactor& reactor,
-                       Callbacks callbacks,
-                       std::vector<ContainerReport>* containers);
+  absl::Status Open(int pod_dir_fd, os::Reactor& reactor, Callbacks callbacks);
+  // Says hello, and waits for the answer, or lets `answered` have it.
+  absl::Status Greet(std::vector<ContainerReport>* containers);
+  absl::Status GreetLater(Answered answered);
 
   pid_t pid() const override { return pid_; }
   uint64_t start_ticks() const override { return start_ticks_; }
@@ -69,6 +70,9 @@ class Client : public MonitorClient {
   absl::Status Shutdown(Deadline deadline) override;
 
  private:
+  absl::StatusOr<std::vector<ContainerReport>> TakeHello(
+      const Incoming& answer,
+      const std::vector<std::unique_ptr<Incoming>>& reports);
   absl::StatusOr<std::unique_ptr<Incoming>> Call(
       Request& request, Deadline deadline,
       std::vector<std::unique_ptr<Incoming>>* reports = nullptr);
@@ -103,9 +107,8 @@ void OnEvent(const Callbacks& callbacks, ClientConnection& connection,
   connection.Post(ack);
 }
 
-absl::Status Client::Connect(int pod_dir_fd, os::Reactor& reactor,
-                             Callbacks callbacks,
-                             std::vector<ContainerReport>* containers) {
+absl::Status Client::Open(int pod_dir_fd, os::Reactor& reactor,
+                          Callbacks callbacks) {
   PINION_ASSIGN_OR_RETURN(os::UniqueFd socket, ConnectToMonitor(pod_dir_fd));
   // The handlers outlive this call only as part of the connection, so they
   // may hold it weakly; they own the callbacks.
@@ -125,26 +128,50 @@ absl::Status Client::Connect(int pod_dir_fd, os::Reactor& reactor,
                                                    std::move(handlers)));
   // Nothing comes before the hello has been sent.
   *held = connection_;
+  return absl::OkStatus();
+}
 
+absl::StatusOr<std::vector<ContainerReport>> Client::TakeHello(
+    const Incoming& answer,
+    const std::vector<std::unique_ptr<Incoming>>& reports) {
+  HelloReplyMessage hello;
+  if (!Get(answer.reader, &hello)) {
+    return absl::InternalError("pod monitor's greeting makes no sense");
+  }
+  pid_ = hello.pid;
+  start_ticks_ = hello.start_ticks;
+  std::vector<ContainerReport> containers;
+  for (const std::unique_ptr<Incoming>& report : reports) {
+    ReportMessage message;
+    if (Get(report->reader, &message)) {
+      containers.push_back(ToContainerReport(message));
+    }
+  }
+  return containers;
+}
+
+absl::Status Client::Greet(std::vector<ContainerReport>* containers) {
   Request request(*connection_, MessageType::kHello);
   std::vector<std::unique_ptr<Incoming>> reports;
   PINION_ASSIGN_OR_RETURN(
       const std::unique_ptr<Incoming> answer,
       Call(request, std::chrono::steady_clock::now() + kHelloTimeout,
            &reports));
-  HelloReplyMessage hello;
-  if (!Get(answer->reader, &hello)) {
-    return absl::InternalError("pod monitor's greeting makes no sense");
-  }
-  pid_ = hello.pid;
-  start_ticks_ = hello.start_ticks;
-  for (const std::unique_ptr<Incoming>& report : reports) {
-    ReportMessage message;
-    if (containers != nullptr && Get(report->reader, &message)) {
-      containers->push_back(ToContainerReport(message));
-    }
-  }
+  PINION_ASSIGN_OR_RETURN(auto held, TakeHello(*answer, reports));
+  if (containers != nullptr) *containers = std::move(held);
   return absl::OkStatus();
+}
+
+absl::Status Client::GreetLater(Answered answered) {
+  Request request(*connection_, MessageType::kHello);
+  // `this` closes the connection when it ends: no answer comes after that.
+  return connection_->CallLater(
+      *request.message(), request.sequence(),
+      [this, answered = std::move(answered)](
+          std::unique_ptr<Incoming> answer,
+          std::vector<std::unique_ptr<Incoming>> reports) {
+        answered(TakeHello(*answer, reports));
+      });
 }
 
 absl::StatusOr<std::unique_ptr<Incoming>> Client::Call(
@@ -285,8 +312,9 @@ absl::StatusOr<std::unique_ptr<MonitorClient>> MonitorClient::Spawn(
   PINION_ASSIGN_OR_RETURN(const SpawnedMonitor spawned,
                           SpawnMonitor(options, reactor));
   auto client = std::make_unique<Client>(options.pod_id);
-  const absl::Status connected = client->Connect(options.pod_dir_fd, reactor,
-                                                 std::move(callbacks), nullptr);
+  absl::Status connected =
+      client->Open(options.pod_dir_fd, reactor, std::move(callbacks));
+  if (connected.ok()) connected = client->Greet(nullptr);
   if (!connected.ok()) {
     // It holds nothing yet.
     spawned.Kill();
@@ -298,10 +326,24 @@ absl::StatusOr<std::unique_ptr<MonitorClient>> MonitorClient::Spawn(
 absl::StatusOr<std::unique_ptr<MonitorClient>> MonitorClient::Reconnect(
     const std::string& pod_id, int pod_dir_fd, os::Reactor& reactor,
     Callbacks callbacks, std::vector<ContainerReport>* containers) {
+  const std::string what =
+      absl::StrCat("reconnect to the monitor of pod ", pod_id);
   auto client = std::make_unique<Client>(pod_id);
   PINION_RETURN_IF_ERROR_AS(
-      client->Connect(pod_dir_fd, reactor, std::move(callbacks), containers),
-      absl::StrCat("reconnect to the monitor of pod ", pod_id));
+      client->Open(pod_dir_fd, reactor, std::move(callbacks)), what);
+  PINION_RETURN_IF_ERROR_AS(client->Greet(containers), what);
+  return client;
+}
+
+absl::StatusOr<std::unique_ptr<MonitorClient>> MonitorClient::BeginReconnect(
+    const std::string& pod_id, int pod_dir_fd, os::Reactor& reactor,
+    Callbacks callbacks, Answered answered) {
+  const std::string what =
+      absl::StrCat("reconnect to the monitor of pod ", pod_id);
+  auto client = std::make_unique<Client>(pod_id);
+  PINION_RETURN_IF_ERROR_AS(
+      client->Open(pod_dir_fd, reactor, std::move(callbacks)), what);
+  PINION_RETURN_IF_ERROR_AS(client->GreetLater(std::move(answered)), what);
   return client;
 }
 

@@ -158,6 +158,17 @@ class MonitorClient {
       const std::string& pod_id, int pod_dir_fd, os::Reactor& reactor,
       Callbacks callbacks, std::vector<ContainerReport>* containers);
 
+  // The same without waiting, for a monitor that may be stopped for as long as
+  // it likes: `answered` is called once, on the reactor's thread, when it
+  // answers (maybe before this returns), and the client may be used from then
+  // on. If the monitor is gone before, on_lost is called instead.
+  // DeadlineExceeded: its backlog is full, try again later.
+  using Answered =
+      std::function<void(absl::StatusOr<std::vector<ContainerReport>>)>;
+  static absl::StatusOr<std::unique_ptr<MonitorClient>> BeginReconnect(
+      const std::string& pod_id, int pod_dir_fd, os::Reactor& reactor,
+      Callbacks callbacks, Answered answered);
+
   virtual ~MonitorClient() = default;
 
   virtual pid_t pid() const = 0;

@@ -71,6 +71,16 @@ absl::StatusOr<std::unique_ptr<Incoming>> ClientConnection::Call(
   return absl::DeadlineExceededError("pod monitor does not answer");
 }
 
+absl::Status ClientConnection::CallLater(MessageWriter& message,
+                                         uint64_t sequence, Answered answered) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (state_ != State::kOpen) return Lost();
+    later_ = Later{sequence, std::move(answered), {}};
+  }
+  return Send(message, std::chrono::steady_clock::now());
+}
+
 absl::Status ClientConnection::Send(MessageWriter& message, Deadline deadline) {
   const std::string_view bytes = message.Finish();
   if (bytes.empty()) {
@@ -141,11 +151,23 @@ void ClientConnection::Dispatch(std::unique_ptr<Incoming> message) {
     handlers_.on_event(message->reader);
     return;
   }
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const bool report =
+      message->reader.type() == static_cast<uint16_t>(MessageType::kReport);
+  std::unique_lock<std::mutex> lock(mutex_);
+  if (later_.has_value() && later_->sequence == sequence) {
+    if (report) {
+      later_->reports.push_back(std::move(message));
+      return;
+    }
+    Later later = *std::exchange(later_, std::nullopt);
+    lock.unlock();
+    later.answered(std::move(message), std::move(later.reports));
+    return;
+  }
   const auto found = waiting_.find(sequence);
   if (found == waiting_.end()) return;  // Late: nobody waits any more.
   Waiting* waiting = found->second;
-  if (message->reader.type() == static_cast<uint16_t>(MessageType::kReport)) {
+  if (report) {
     waiting->reports.push_back(std::move(message));
     return;
   }
@@ -161,6 +183,7 @@ void ClientConnection::HangUp() {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (state_ != State::kOpen) return;
     state_ = State::kHungUp;
+    later_.reset();
     tell = !expect_hang_up_;
     for (const auto& [sequence, waiting] : waiting_) {
       waiting->changed.notify_all();
@@ -186,6 +209,7 @@ void ClientConnection::Close() {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (state_ != State::kOpen) return;
   state_ = State::kClosed;
+  later_.reset();
   // The monitor learns of it now, whoever still holds this object.
   shutdown(socket_.get(), SHUT_RDWR);
   for (const auto& [sequence, waiting] : waiting_) {

@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,15 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
       MessageWriter& message, uint64_t sequence, Deadline deadline,
       std::vector<std::unique_ptr<Incoming>>* reports = nullptr);
 
+  // On the reactor's thread: an answer, and the messages that preceded it.
+  using Answered =
+      std::function<void(std::unique_ptr<Incoming> answer,
+                         std::vector<std::unique_ptr<Incoming>> reports)>;
+  // Sends without waiting; `answered` is called once when the answer comes,
+  // however late, and never if the connection ends first. One at a time.
+  absl::Status CallLater(MessageWriter& message, uint64_t sequence,
+                         Answered answered);
+
   // Sends what has no answer. False if the peer does not read now.
   bool Post(MessageWriter& message);
 
@@ -76,6 +86,11 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   struct Waiting {
     std::condition_variable changed;
     std::unique_ptr<Incoming> answer;
+    std::vector<std::unique_ptr<Incoming>> reports;
+  };
+  struct Later {
+    uint64_t sequence;
+    Answered answered;
     std::vector<std::unique_ptr<Incoming>> reports;
   };
   enum class State { kOpen, kHungUp, kClosed };
@@ -99,6 +114,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   bool expect_hang_up_ = false;
   uint64_t last_sequence_ = 0;
   std::map<uint64_t, Waiting*> waiting_;
+  std::optional<Later> later_;
   std::condition_variable state_changed_;
 };
 

@@ -18,8 +18,9 @@ namespace pinion::monitor {
 namespace {
 
 constexpr char kSocketName[] = "monitor.sock";
-// Daemons that connect while the monitor is busy.
-constexpr int kBacklog = 8;
+// Daemons that connect while the monitor is busy or stopped: each restart of
+// piniond adds one.
+constexpr int kBacklog = 128;
 
 sockaddr_un AddressIn(int pod_dir_fd) {
   sockaddr_un address = {};
@@ -69,8 +70,11 @@ absl::StatusOr<os::UniqueFd> ConnectToMonitor(int pod_dir_fd) {
   }
   const int error = errno;
   const std::string what = absl::StrCat("connect to ", kSocketName);
-  // EAGAIN: its backlog is full, so it has not accepted for long.
-  if (error == ENOENT || error == ECONNREFUSED || error == EAGAIN) {
+  // Its backlog is full: it lives, but has not accepted for long.
+  if (error == EAGAIN) {
+    return absl::DeadlineExceededError(absl::StrCat(what, ": EAGAIN"));
+  }
+  if (error == ENOENT || error == ECONNREFUSED) {
     return absl::UnavailableError(
         absl::StrCat(what, ": ", os::ErrnoName(error)));
   }

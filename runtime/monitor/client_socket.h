@@ -14,7 +14,8 @@ namespace pinion::monitor {
 // Listens, in the place of whatever is there; mode 0600, non-blocking.
 absl::StatusOr<os::UniqueFd> ListenForMonitor(int pod_dir_fd);
 
-// Unavailable if nobody listens there.
+// Unavailable if nobody listens there; DeadlineExceeded if whoever does has
+// not accepted connections for long.
 absl::StatusOr<os::UniqueFd> ConnectToMonitor(int pod_dir_fd);
 
 }  // namespace pinion::monitor

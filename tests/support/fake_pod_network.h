@@ -20,6 +20,7 @@ class FakePodNetwork : public network::PodNetwork {
  public:
   network::Readiness readiness{true, "", ""};
   absl::Status cidr_status;
+  absl::Status detach_status;
 
   absl::StatusOr<network::PodAddresses> Attach(
       const network::AttachRequest& request) override {
@@ -33,8 +34,8 @@ class FakePodNetwork : public network::PodNetwork {
   }
   absl::Status Detach(const std::string& pod_id) override {
     const absl::MutexLock lock(&mutex_);
-    leases_.erase(pod_id);
-    return absl::OkStatus();
+    if (detach_status.ok()) leases_.erase(pod_id);
+    return detach_status;
   }
   network::Readiness GetReadiness() const override { return readiness; }
   absl::Status SetPodCidr(const std::string& pod_cidr) override {

@@ -60,15 +60,16 @@ pid_t MonitorPid(DaemonBed& bed, const std::string& pod) {
   return std::atoi(info.c_str() + at + 6);
 }
 
-// Of a bed whose daemon does not run and that has one pod.
-void ChangeOnlyPodRecord(const DaemonBed& bed,
-                         const std::function<void(state::PodRecord&)>& change) {
+// Of a bed whose daemon does not run and whose table has one row.
+template <typename Record>
+void ChangeOnlyRecord(const DaemonBed& bed, const std::string& table,
+                      const std::function<void(Record&)>& change) {
   const auto db =
       os::Database::Open(bed.root() + "/state.db", os::Database::Sync::kNormal);
   ASSERT_TRUE(db.ok()) << db.status();
-  state::PodRecord record;
+  Record record;
   ASSERT_TRUE((*db)
-                  ->Query("SELECT record FROM runtime_pods", {},
+                  ->Query("SELECT record FROM " + table, {},
                           [&record](const os::SqlRow& row) {
                             EXPECT_TRUE(record.ParseFromString(row.Text(0)));
                           })
@@ -77,8 +78,33 @@ void ChangeOnlyPodRecord(const DaemonBed& bed,
   const std::string bytes = record.SerializeAsString();
   ASSERT_TRUE(
       (*db)
-          ->Execute("UPDATE runtime_pods SET record = ?", {os::SqlBlob{bytes}})
+          ->Execute("UPDATE " + table + " SET record = ?", {os::SqlBlob{bytes}})
           .ok());
+}
+
+void ChangeOnlyPodRecord(const DaemonBed& bed,
+                         const std::function<void(state::PodRecord&)>& change) {
+  ChangeOnlyRecord<state::PodRecord>(bed, "runtime_pods", change);
+}
+
+// The daemon had answered StartContainer, and died before it wrote that down.
+void ForgetOnlyStart(const DaemonBed& bed) {
+  ChangeOnlyRecord<state::ContainerRecord>(
+      bed, "runtime_containers", [](state::ContainerRecord& record) {
+        record.set_state(state::CONTAINER_CREATED);
+        record.clear_started_at_ns();
+        record.clear_pid();
+        record.clear_pid_start_ticks();
+      });
+}
+
+// The CRI has no call that waits for a pod's end; it is polled, bounded.
+bool AwaitNotReady(DaemonBed& bed, const std::string& pod) {
+  for (int i = 0; i < 2000; ++i) {
+    if (bed.PodStatus(pod).state() == cri::SANDBOX_NOTREADY) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return false;
 }
 
 // The process has ended: it is gone, or a zombie whose new parent (the
@@ -215,22 +241,111 @@ TEST(RestartTest, AStoppedMonitorIsNotTakenForDead) {
   const pid_t monitor = MonitorPid(bed, pod);
   ASSERT_EQ(kill(monitor, SIGSTOP), 0);
   bed.Kill();
+  ForgetOnlyStart(bed);
   bed.Start();
   EXPECT_EQ(bed.PodStatus(pod).state(), cri::SANDBOX_READY);
-  EXPECT_EQ(bed.Status(id).state(), cri::CONTAINER_RUNNING);
+  EXPECT_EQ(bed.Status(id).state(), cri::CONTAINER_RUNNING)
+      << "the client was told so";
+  // It waits for the monitor's answer.
+  std::thread waiting([&] {
+    EXPECT_EQ(bed.Exec(id, {"echo", "hi"}).stdout(), "hi\n");
+  });
+  EXPECT_EQ(bed.PodStatus(pod).state(), cri::SANDBOX_READY);
   ASSERT_EQ(kill(monitor, SIGCONT), 0);
-  // The daemon asks again by itself; the CRI has no event for it.
-  cri::ExecSyncRequest exec;
-  exec.set_container_id(id);
-  exec.add_cmd("true");
-  cri::ExecSyncResponse result;
-  absl::Status status;
-  for (int i = 0; i < 600; ++i) {
-    status = bed.client().Call(exec, &result);
-    if (status.ok()) break;
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  waiting.join();
+}
+
+// 20 monitors that never answer: before, 8 at a time were waited for.
+TEST(RestartTest, ItServesBeforeMonitorsHaveAnswered) {
+  DaemonBed bed;
+  std::vector<std::string> pods;
+  std::vector<pid_t> monitors;
+  for (int i = 0; i < 20; ++i) {
+    pods.push_back(bed.RunPod(bed.PodConfig("mute-" + std::to_string(i))));
+    monitors.push_back(MonitorPid(bed, pods.back()));
   }
-  EXPECT_TRUE(status.ok()) << status;
+  const auto config = bed.PodConfig("live");
+  const std::string live = bed.RunPod(config);
+  const std::string created =
+      bed.Create(live, config, bed.ContainerConfig("app", {"sleep", "1000"}));
+  bed.Kill();
+  for (const pid_t monitor : monitors) ASSERT_EQ(kill(monitor, SIGSTOP), 0);
+  const auto started_at = std::chrono::steady_clock::now();
+  bed.Start();
+  EXPECT_LT(std::chrono::steady_clock::now() - started_at,
+            std::chrono::seconds(4));
+  cri::ListPodSandboxRequest ready;
+  ready.mutable_filter()->mutable_state()->set_state(cri::SANDBOX_READY);
+  cri::ListPodSandboxResponse listed;
+  ASSERT_TRUE(bed.client().Call(ready, &listed).ok());
+  EXPECT_EQ(listed.items_size(), 21);
+  // Those that answer are not held up by those that do not.
+  bed.StartContainer(created);
+  // A stop does without the monitor; what needs one says so, in time.
+  EXPECT_TRUE(bed.StopPod(pods[0]).ok());
+  cri::CreateContainerRequest create;
+  create.set_pod_sandbox_id(pods[1]);
+  *create.mutable_config() = bed.ContainerConfig("app", {"true"});
+  cri::CreateContainerResponse response;
+  EXPECT_TRUE(absl::IsUnavailable(bed.client().Call(create, &response)));
+  for (const pid_t monitor : monitors) (void)kill(monitor, SIGCONT);
+  EXPECT_TRUE(bed.client().Call(create, &response).ok());
+}
+
+TEST(RestartTest, AMonitorThatDiesUnheardIsReported) {
+  DaemonBed bed;
+  const auto config = bed.PodConfig("unheard");
+  const std::string pod = bed.RunPod(config);
+  const std::string id = bed.RunContainer(
+      pod, config, bed.ContainerConfig("app", {"sleep", "1000"}));
+  const pid_t monitor = MonitorPid(bed, pod);
+  ASSERT_EQ(kill(monitor, SIGSTOP), 0);
+  bed.Kill();
+  bed.Start();
+  EXPECT_EQ(bed.Status(id).state(), cri::CONTAINER_RUNNING);
+  ASSERT_EQ(kill(monitor, SIGKILL), 0);
+  EXPECT_EQ(bed.AwaitExit(id).exit_code(), 137);
+  EXPECT_TRUE(AwaitNotReady(bed, pod));
+}
+
+TEST(RestartTest, AStartThatNoRecordTellsOfIsReportedAsKilled) {
+  DaemonBed bed;
+  const auto config = bed.PodConfig("untold");
+  const std::string pod = bed.RunPod(config);
+  const std::string id = bed.RunContainer(
+      pod, config, bed.ContainerConfig("app", {"sleep", "1000"}));
+  const pid_t monitor = MonitorPid(bed, pod);
+  bed.Kill();
+  ForgetOnlyStart(bed);
+  ASSERT_EQ(kill(monitor, SIGKILL), 0);
+  bed.Start();
+  EXPECT_TRUE(AwaitNotReady(bed, pod));
+  const auto status = bed.Status(id);
+  EXPECT_EQ(status.state(), cri::CONTAINER_EXITED);
+  EXPECT_EQ(status.exit_code(), 137);
+  EXPECT_EQ(status.reason(), "Error");
+  EXPECT_NE(status.message(), "");
+}
+
+// The daemon died before it could write down why a start failed.
+TEST(RestartTest, AFailedStartThatNoRecordTellsOfKeepsItsReason) {
+  DaemonBed bed;
+  const auto config = bed.PodConfig("failed");
+  const std::string pod = bed.RunPod(config);
+  const std::string id =
+      bed.Create(pod, config, bed.ContainerConfig("app", {"/nope"}));
+  cri::StartContainerRequest start;
+  start.set_container_id(id);
+  cri::StartContainerResponse response;
+  EXPECT_FALSE(bed.client().Call(start, &response).ok());
+  bed.Kill();
+  ForgetOnlyStart(bed);
+  bed.Start();
+  const auto status = bed.AwaitExit(id);
+  EXPECT_EQ(status.exit_code(), 128);
+  EXPECT_EQ(status.reason(), "StartError");
+  EXPECT_NE(status.message().find("exec /nope: ENOENT"), std::string::npos)
+      << status.message();
 }
 
 TEST(RestartTest, BothKilledLeavesNothingRunning) {
@@ -245,10 +360,9 @@ TEST(RestartTest, BothKilledLeavesNothingRunning) {
   bed.Kill();
   ASSERT_EQ(kill(monitor, SIGKILL), 0);
   bed.Start();
-  EXPECT_EQ(bed.Status(id).state(), cri::CONTAINER_EXITED);
-  EXPECT_EQ(bed.Status(id).exit_code(), 137);
+  EXPECT_EQ(bed.AwaitExit(id).exit_code(), 137);
   EXPECT_TRUE(Ended(init, ticks));
-  EXPECT_EQ(bed.PodStatus(pod).state(), cri::SANDBOX_NOTREADY);
+  EXPECT_TRUE(AwaitNotReady(bed, pod));
 }
 
 // The daemon died after it had started the monitor and before systemd had
