@@ -14,6 +14,7 @@
 #include "base/id.h"
 #include "base/status_macros.h"
 #include "os/error.h"
+#include "os/tree_walk.h"
 
 namespace pinion::os {
 
@@ -165,72 +166,36 @@ absl::StatusOr<std::vector<std::string>> ListDirAt(int dir,
   return names;
 }
 
-namespace {
-
-// One level at a time with an explicit stack, so that a deep tree neither
-// exhausts the stack nor builds long paths.
-absl::Status RemoveDirContents(UniqueFd top, dev_t device,
-                               const std::string& name) {
-  struct Level {
-    UniqueFd fd;
-    std::string name;
-    std::vector<std::string> left;
-  };
-  std::vector<Level> levels;
-  PINION_ASSIGN_OR_RETURN(std::vector<std::string> names,
-                          ListDirAt(top.get(), "."));
-  levels.push_back({std::move(top), name, std::move(names)});
-  while (true) {
-    Level& level = levels.back();
-    if (level.left.empty()) {
-      if (levels.size() == 1) return absl::OkStatus();
-      const std::string done = std::move(level.name);
-      levels.pop_back();
-      if (unlinkat(levels.back().fd.get(), done.c_str(), AT_REMOVEDIR) != 0 &&
-          errno != ENOENT) {
-        return ErrnoStatus(absl::StrCat("rmdir ", done, " in ", name));
-      }
-      continue;
-    }
-    const std::string entry = std::move(level.left.back());
-    level.left.pop_back();
-    if (unlinkat(level.fd.get(), entry.c_str(), 0) == 0 || errno == ENOENT) {
-      continue;
-    }
-    if (errno != EISDIR) {
-      return ErrnoStatus(absl::StrCat("unlink ", entry, " in ", name));
-    }
-    PINION_ASSIGN_OR_RETURN(
-        UniqueFd child,
-        OpenAt(level.fd.get(), entry, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-    struct stat st = {};
-    if (fstat(child.get(), &st) != 0) {
-      return ErrnoStatus(absl::StrCat("fstat ", entry));
-    }
-    if (st.st_dev != device) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "remove ", name, ": ", entry, " is another file system's mount"));
-    }
-    PINION_ASSIGN_OR_RETURN(std::vector<std::string> children,
-                            ListDirAt(child.get(), "."));
-    levels.push_back({std::move(child), entry, std::move(children)});
-  }
-}
-
-}  // namespace
-
 absl::Status RemoveTreeAt(int dir, const std::string& path) {
   if (unlinkat(dir, path.c_str(), 0) == 0 || errno == ENOENT) {
     return absl::OkStatus();
   }
   if (errno != EISDIR) return ErrnoStatus(absl::StrCat("unlink ", path));
+  TreeVisitor visitor;
+  visitor.enter =
+      [&path](int entered) -> absl::StatusOr<std::vector<std::string>> {
+    PINION_ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                            ListDirAt(entered, "."));
+    std::vector<std::string> directories;
+    for (const std::string& name : names) {
+      if (unlinkat(entered, name.c_str(), 0) == 0 || errno == ENOENT) continue;
+      if (errno != EISDIR) {
+        return ErrnoStatus(absl::StrCat("unlink ", name, " in ", path));
+      }
+      directories.push_back(name);
+    }
+    return directories;
+  };
+  visitor.leave = [&path](int parent, const std::string& name) {
+    if (unlinkat(parent, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) {
+      return absl::OkStatus();
+    }
+    return ErrnoStatus(absl::StrCat("rmdir ", name, " in ", path));
+  };
   PINION_ASSIGN_OR_RETURN(
-      UniqueFd fd, OpenAt(dir, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  struct stat st = {};
-  if (fstat(fd.get(), &st) != 0) {
-    return ErrnoStatus(absl::StrCat("fstat ", path));
-  }
-  PINION_RETURN_IF_ERROR(RemoveDirContents(std::move(fd), st.st_dev, path));
+      const UniqueFd top,
+      OpenAt(dir, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  PINION_RETURN_IF_ERROR_AS(WalkTree(top.get(), path, visitor), "remove");
   if (unlinkat(dir, path.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
     return ErrnoStatus(absl::StrCat("rmdir ", path));
   }

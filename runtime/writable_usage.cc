@@ -10,6 +10,7 @@
 #include "base/status_macros.h"
 #include "os/error.h"
 #include "os/file.h"
+#include "os/tree_walk.h"
 
 namespace pinion::runtime {
 
@@ -20,17 +21,16 @@ absl::StatusOr<image::FsUsage> MeasureWritableLayers(int dir,
   struct stat top = {};
   if (fstat(dir, &top) != 0) return os::ErrnoStatus("fstat " + path);
   std::set<std::pair<dev_t, ino_t>> linked;
-  std::vector<std::string> pending = {"."};
-  while (!pending.empty()) {
-    const std::string current = std::move(pending.back());
-    pending.pop_back();
-    const auto names = os::ListDirAt(dir, current);
-    if (absl::IsNotFound(names.status())) continue;
-    PINION_RETURN_IF_ERROR(names.status());
-    for (const std::string& name : *names) {
-      const std::string entry = current + "/" + name;
+  os::TreeVisitor visitor;
+  visitor.enter = [&](int entered) -> absl::StatusOr<std::vector<std::string>> {
+    std::vector<std::string> directories;
+    PINION_ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                            os::ListDirAt(entered, "."));
+    for (const std::string& name : names) {
       struct stat st = {};
-      if (fstatat(dir, entry.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) continue;
+      if (fstatat(entered, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        continue;
+      }
       if (st.st_dev != top.st_dev) continue;
       if (st.st_nlink > 1 && !S_ISDIR(st.st_mode) &&
           !linked.emplace(st.st_dev, st.st_ino).second) {
@@ -38,9 +38,11 @@ absl::StatusOr<image::FsUsage> MeasureWritableLayers(int dir,
       }
       usage.used_bytes += static_cast<uint64_t>(st.st_blocks) * 512;
       ++usage.inodes_used;
-      if (S_ISDIR(st.st_mode)) pending.push_back(entry);
+      if (S_ISDIR(st.st_mode)) directories.push_back(name);
     }
-  }
+    return directories;
+  };
+  PINION_RETURN_IF_ERROR(os::WalkTree(dir, path, visitor));
   return usage;
 }
 

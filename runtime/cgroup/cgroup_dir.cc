@@ -20,6 +20,7 @@
 #include "base/status_macros.h"
 #include "os/error.h"
 #include "os/file.h"
+#include "os/tree_walk.h"
 
 namespace pinion::cgroup {
 namespace {
@@ -32,26 +33,20 @@ constexpr int kRemoveRounds = 16;
 // One SIGKILL to everything in `dir` and below. cgroup.procs of a threaded
 // cgroup cannot be read, and of its processes the parents' list has them all.
 absl::Status SignalTree(int dir, const std::string& path, int* signalled) {
-  auto procs = os::ReadFileAt(dir, "cgroup.procs", size_t{16} << 20);
-  if (procs.ok()) {
+  os::TreeVisitor visitor;
+  visitor.enter = [&](int entered) {
+    const auto procs =
+        os::ReadFileAt(entered, "cgroup.procs", size_t{16} << 20);
     for (const absl::string_view line :
-         absl::StrSplit(*procs, '\n', absl::SkipEmpty())) {
+         absl::StrSplit(procs.value_or(""), '\n', absl::SkipEmpty())) {
       pid_t pid = 0;
       // 0: a process of another PID namespace, out of reach.
       if (!absl::SimpleAtoi(line, &pid) || pid <= 0) continue;
       if (kill(pid, SIGKILL) == 0) ++*signalled;
     }
-  }
-  PINION_ASSIGN_OR_RETURN(const std::vector<std::string> children,
-                          ChildCgroups(dir, path));
-  for (const std::string& child : children) {
-    auto fd = os::OpenAt(dir, child, O_RDONLY | O_DIRECTORY);
-    if (absl::IsNotFound(fd.status())) continue;
-    PINION_RETURN_IF_ERROR(fd.status());
-    PINION_RETURN_IF_ERROR(
-        SignalTree(fd->get(), absl::StrCat(path, "/", child), signalled));
-  }
-  return absl::OkStatus();
+    return ChildCgroups(entered, path);
+  };
+  return os::WalkTree(dir, path, visitor);
 }
 
 absl::Status KillOneByOne(int dir, const std::string& path) {
@@ -190,43 +185,16 @@ absl::Status WaitEmpty(int dir, const std::string& path, Deadline deadline) {
 }
 
 absl::Status RemoveChildren(int dir, const std::string& path) {
-  // An explicit stack: a container may nest its cgroups deeply.
-  struct Level {
-    os::UniqueFd fd;
-    std::string name;
-    std::vector<std::string> left;
+  const auto remove = [&path](int parent, const std::string& name) {
+    if (unlinkat(parent, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) {
+      return absl::OkStatus();
+    }
+    return os::ErrnoStatus(absl::StrCat("rmdir ", name, " in ", path));
   };
-  std::vector<Level> levels;
-  PINION_ASSIGN_OR_RETURN(std::vector<std::string> names,
-                          ChildCgroups(dir, path));
-  PINION_ASSIGN_OR_RETURN(os::UniqueFd top,
-                          os::OpenAt(dir, ".", O_RDONLY | O_DIRECTORY));
-  levels.push_back({std::move(top), "", std::move(names)});
-  while (true) {
-    Level& level = levels.back();
-    if (level.left.empty()) {
-      if (levels.size() == 1) return absl::OkStatus();
-      const std::string done = std::move(level.name);
-      levels.pop_back();
-      if (unlinkat(levels.back().fd.get(), done.c_str(), AT_REMOVEDIR) != 0 &&
-          errno != ENOENT) {
-        return os::ErrnoStatus(absl::StrCat("rmdir ", done, " in ", path));
-      }
-      continue;
-    }
-    const std::string name = std::move(level.left.back());
-    level.left.pop_back();
-    if (unlinkat(level.fd.get(), name.c_str(), AT_REMOVEDIR) == 0 ||
-        errno == ENOENT) {
-      continue;
-    }
-    auto child = os::OpenAt(level.fd.get(), name, O_RDONLY | O_DIRECTORY);
-    if (absl::IsNotFound(child.status())) continue;
-    PINION_RETURN_IF_ERROR(child.status());
-    PINION_ASSIGN_OR_RETURN(std::vector<std::string> below,
-                            ChildCgroups(child->get(), name));
-    levels.push_back({*std::move(child), name, std::move(below)});
-  }
+  os::TreeVisitor visitor;
+  visitor.enter = [&path](int entered) { return ChildCgroups(entered, path); };
+  visitor.leave = remove;
+  return os::WalkTree(dir, path, visitor);
 }
 
 absl::Status RemoveCgroup(const std::string& root, const std::string& path,

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/id.h"
@@ -130,6 +131,26 @@ TEST_F(CgroupfsDriverTest, RemoveTakesNestedCgroupsAndTheirProcesses) {
   ASSERT_TRUE(driver_->Remove(id_, path).ok());
   EXPECT_FALSE(scratch_.Exists(path));
   for (Child& child : children) EXPECT_EQ(child.Wait(), -SIGKILL);
+}
+
+// A privileged container may nest as it likes.
+TEST_F(CgroupfsDriverTest, DeepCgroupsNeedFewDescriptors) {
+  const std::string path = scratch_.path() + "/pinion-" + id_;
+  scratch_.MakeDir(path);
+  std::string nested = path;
+  for (int i = 0; i < 100; ++i) {
+    nested += "/d";
+    scratch_.MakeDir(nested);
+  }
+  rlimit before = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit few = before;
+  few.rlim_cur = 32;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  const absl::Status removed = driver_->Remove(id_, path);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_TRUE(removed.ok()) << removed;
+  EXPECT_FALSE(scratch_.Exists(path));
 }
 
 TEST_F(CgroupfsDriverTest, LeftoversAreFoundAndRemovedById) {
