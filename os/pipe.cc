@@ -24,4 +24,10 @@ absl::Status SetNonBlocking(int fd) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<UniqueFd> Duplicate(int fd) {
+  UniqueFd copy(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!copy.valid()) return ErrnoStatus("fcntl F_DUPFD_CLOEXEC");
+  return copy;
+}
+
 }  // namespace pinion::os

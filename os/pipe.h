@@ -1,4 +1,4 @@
-// pipe(2).
+// pipe(2), and what is done with the ends.
 
 #ifndef PINION_OS_PIPE_H_
 #define PINION_OS_PIPE_H_
@@ -21,6 +21,9 @@ absl::StatusOr<Pipe> MakePipe(const std::string& purpose);
 
 // O_NONBLOCK of the open file description, which copies share.
 absl::Status SetNonBlocking(int fd);
+
+// A copy, close-on-exec, of the same open file description.
+absl::StatusOr<UniqueFd> Duplicate(int fd);
 
 }  // namespace pinion::os
 

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace pinion::runtime {
@@ -9,6 +10,8 @@ namespace {
 
 constexpr char kDefaultPath[] =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+constexpr char kDefaultTerm[] = "xterm";
 
 // Keeps the order of first appearance, so that what people see is stable.
 class Environment {
@@ -64,12 +67,19 @@ std::vector<std::string> ContainerEnv(const state::ContainerSpec& spec,
   }
   env.SetDefault("PATH", kDefaultPath);
   if (!hostname.empty()) env.Set("HOSTNAME", hostname);
-  if (spec.tty()) env.SetDefault("TERM", "xterm");
+  if (spec.tty()) env.SetDefault("TERM", kDefaultTerm);
   for (const state::EnvVar& variable : spec.envs()) {
     env.Set(variable.key(), variable.value());
   }
   env.SetDefault("HOME", home);
   return env.Take();
+}
+
+void SetDefaultTerm(std::vector<std::string>& env) {
+  for (const std::string& entry : env) {
+    if (absl::StartsWith(entry, "TERM=")) return;
+  }
+  env.push_back(absl::StrCat("TERM=", kDefaultTerm));
 }
 
 }  // namespace pinion::runtime

@@ -25,6 +25,9 @@ std::vector<std::string> ContainerEnv(const state::ContainerSpec& spec,
                                       const std::string& hostname,
                                       const std::string& home);
 
+// For an exec with a terminal in a container without: TERM, unless it is set.
+void SetDefaultTerm(std::vector<std::string>& env);
+
 }  // namespace pinion::runtime
 
 #endif  // PINION_RUNTIME_CONTAINER_COMMAND_H_

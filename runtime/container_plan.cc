@@ -396,11 +396,13 @@ absl::StatusOr<ContainerPlan> PlanContainer(
 
 absl::StatusOr<launch::LaunchSpec> PlanExec(
     Context& context, const state::ContainerRecord& container,
-    const std::vector<std::string>& command) {
+    const std::vector<std::string>& command, bool terminal) {
   launch::LaunchSpec launch;
   launch.kind = launch::Kind::kExec;
   launch.argv = command;
+  launch.terminal = terminal;
   PINION_RETURN_IF_ERROR(AddIdentity(context, container, launch));
+  if (terminal) SetDefaultTerm(launch.env);
   launch.target_pid = container.pid();
   launch.target_start_ticks = container.pid_start_ticks();
   return launch;

@@ -37,7 +37,7 @@ absl::StatusOr<ContainerPlan> PlanContainer(
 // One more process in the running `container`.
 absl::StatusOr<launch::LaunchSpec> PlanExec(
     Context& context, const state::ContainerRecord& container,
-    const std::vector<std::string>& command);
+    const std::vector<std::string>& command, bool terminal);
 
 }  // namespace pinion::runtime
 

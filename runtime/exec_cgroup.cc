@@ -2,7 +2,10 @@
 
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <utility>
 
@@ -31,11 +34,26 @@ class EmptyWatch : public std::enable_shared_from_this<EmptyWatch> {
     const absl::Status added =
         reactor_.Add(events_.get(), EPOLLPRI,
                      [self = shared_from_this()](uint32_t) { self->Check(); });
-    if (added.ok()) Check();  // What was before is not reported.
-    return added;
+    if (!added.ok()) return added;
+    Check();  // What was before is not reported.
+    CheckLater(std::chrono::seconds(1));
+    return absl::OkStatus();
   }
 
  private:
+  // The kernel holds notifications back for up to 10 ms, and forgets them if
+  // the cgroup is removed meanwhile (cgroup_file_notify, cgroup_rm_file): the
+  // container was removed.
+  void CheckLater(std::chrono::seconds delay) {
+    constexpr std::chrono::seconds kLongest(60);
+    reactor_.After(delay, [weak = weak_from_this(), delay] {
+      const auto self = weak.lock();
+      if (self == nullptr || self->found_) return;
+      self->Check();
+      self->CheckLater(std::min(delay * 2, kLongest));
+    });
+  }
+
   void Check() {
     const auto populated = cgroup::IsPopulated(events_.get());
     if (populated.ok() && *populated) return;

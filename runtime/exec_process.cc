@@ -48,9 +48,9 @@ absl::Status ExecProcess::Launch(const Container& container,
     return absl::UnavailableError(
         absl::StrCat("pod sandbox ", container.pod->id, " has no monitor"));
   }
-  PINION_ASSIGN_OR_RETURN(launch::LaunchSpec spec,
-                          PlanExec(context_, *container.record.Get(), command));
-  spec.terminal = stdio.terminal;
+  PINION_ASSIGN_OR_RETURN(
+      const launch::LaunchSpec spec,
+      PlanExec(context_, *container.record.Get(), command, stdio.terminal));
   PINION_ASSIGN_OR_RETURN(entry_, context_.execs.Add(id_, container.pod->id));
   has_cgroup_ = true;
   PINION_ASSIGN_OR_RETURN_AS(const os::UniqueFd cgroup, cgroup_.Create(),

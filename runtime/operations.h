@@ -6,6 +6,7 @@
 #define PINION_RUNTIME_OPERATIONS_H_
 
 #include <chrono>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -57,6 +58,11 @@ absl::Status RemoveContainerLocked(Context& context, Container& container)
 absl::StatusOr<ExecResult> ExecSync(Context& context, const std::string& id,
                                     const std::vector<std::string>& command,
                                     std::chrono::seconds timeout);
+
+// open_exec.cc
+absl::StatusOr<std::unique_ptr<ProcessStreams>> OpenExec(
+    Context& context, const std::string& id,
+    const std::vector<std::string>& command, const StreamOptions& options);
 
 // monitor_events.cc
 // What the monitor of `pod` calls; safe on the reactor's thread.

@@ -27,8 +27,10 @@ struct StreamOptions {
 
 class ProcessStreams {
  public:
-  // An exec: ends its whole process tree and leaves nothing behind. An attach:
-  // detaches, the container runs on.
+  // Returns at once. An exec that runs: its whole process tree is ended, in the
+  // background. One that has ended: what it left behind (a daemon that it
+  // started) goes on, as after ExecSync. An attach: detaches, the container
+  // runs on.
   virtual ~ProcessStreams() = default;
 
   // Non-blocking; -1: not asked for, or closed. With a terminal, input and
@@ -37,7 +39,9 @@ class ProcessStreams {
   virtual int input() const = 0;
   virtual int output() const = 0;
   virtual int error() const = 0;
-  // The client's half-close: the process reads an end of file.
+  // The client's half-close: the process reads an end of file; from a terminal
+  // the character for it (^D). An attach: only where the container's stdin is
+  // for one client (stdin_once) and no terminal; otherwise others may attach.
   virtual void CloseInput() = 0;
 
   // FailedPrecondition without a terminal.

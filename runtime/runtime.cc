@@ -112,9 +112,9 @@ class RuntimeImpl final : public Runtime {
   }
 
   absl::StatusOr<std::unique_ptr<ProcessStreams>> OpenExec(
-      const std::string&, const std::vector<std::string>&,
-      const StreamOptions&) override {
-    return absl::UnimplementedError("exec with streams");
+      const std::string& container_id, const std::vector<std::string>& command,
+      const StreamOptions& options) override {
+    return runtime::OpenExec(*context_, container_id, command, options);
   }
   absl::StatusOr<std::unique_ptr<ProcessStreams>> OpenAttach(
       const std::string&, const StreamOptions&) override {

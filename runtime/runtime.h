@@ -100,7 +100,8 @@ class Runtime {
       std::chrono::seconds timeout) = 0;
 
   // Starts a command in a running container, with its stdio in the caller's
-  // hands. InvalidArgument: no command, no stream, or stderr beside a terminal.
+  // hands. Streams go before the runtime does. InvalidArgument: no command, no
+  // stream, or stderr beside a terminal.
   virtual absl::StatusOr<std::unique_ptr<ProcessStreams>> OpenExec(
       const std::string& container_id, const std::vector<std::string>& command,
       const StreamOptions& options) = 0;

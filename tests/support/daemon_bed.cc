@@ -22,6 +22,7 @@
 
 #include "admin.pb.h"
 #include "ipam/pool_reader.h"
+#include "tests/support/test_archive.h"
 
 namespace pinion::testing {
 namespace {
@@ -37,21 +38,6 @@ namespace fs = std::filesystem;
 std::string BinDir() {
   const char* dir = std::getenv("PINION_BIN");
   return dir != nullptr ? dir : "build/bin";
-}
-
-// The image as an OCI archive, made once per build directory.
-std::string ImageArchive() {
-  const char* build = std::getenv("PINION_BUILD");
-  const std::string path =
-      std::string(build != nullptr ? build : "build") + "/busybox.oci.tar";
-  if (fs::exists(path)) return path;
-  const std::string temporary = path + "." + std::to_string(getpid());
-  const std::string command =
-      std::string("tests/conformance/registry archive ") + DaemonBed::kImage +
-      " " + temporary;
-  if (std::system(command.c_str()) != 0) GiveUp(command);
-  fs::rename(temporary, path);
-  return path;
 }
 
 std::string CgroupRoot() {
@@ -216,7 +202,7 @@ std::string DaemonBed::daemon_log() const {
 
 void DaemonBed::ImportImage() {
   admin::v1::ImportImageRequest request;
-  request.set_path(fs::absolute(ImageArchive()));
+  request.set_path(TestArchive());
   admin::v1::ImportImageResponse response;
   const absl::Status status = client_->Call(request, &response);
   if (!status.ok()) {

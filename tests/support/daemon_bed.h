@@ -23,15 +23,15 @@
 #include "absl/status/statusor.h"
 #include "runtime/v1/api.pb.h"
 #include "tests/support/invariant.h"
+#include "tests/support/test_archive.h"
 #include "tools/cri_client.h"
 
 namespace pinion::testing {
 
 class DaemonBed {
  public:
-  // The image every bed has: Debian's busybox, applets as hard links.
-  static constexpr char kImage[] =
-      "registry.k8s.io/e2e-test-images/busybox:1.29-2";
+  // The image every bed has.
+  static constexpr const char* kImage = kTestImage;
 
   static void EnterTestHost();
 

@@ -62,5 +62,15 @@ TEST(ContainerEnvTest, ATerminalHasATypeAndTheRequestMaySayHome) {
   EXPECT_EQ(env.size(), 3U);
 }
 
+TEST(SetDefaultTermTest, KeepsWhatTheContainerHas) {
+  Words env = {"PATH=/bin", "TERM=vt100"};
+  SetDefaultTerm(env);
+  EXPECT_EQ(env, (Words{"PATH=/bin", "TERM=vt100"}));
+  env.pop_back();
+  env.push_back("TERMINFO=/x");
+  SetDefaultTerm(env);
+  EXPECT_EQ(env, (Words{"PATH=/bin", "TERMINFO=/x", "TERM=xterm"}));
+}
+
 }  // namespace
 }  // namespace pinion::runtime
