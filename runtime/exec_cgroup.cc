@@ -15,6 +15,8 @@
 namespace pinion::runtime {
 namespace {
 
+constexpr std::chrono::seconds kLongestPause(60);
+
 void LogStays(const std::string& container_id, const absl::Status& status) {
   if (status.ok()) return;
   Log(LogLevel::kDebug, "an exec's cgroup stays until its container goes",
@@ -45,12 +47,11 @@ class EmptyWatch : public std::enable_shared_from_this<EmptyWatch> {
   // the cgroup is removed meanwhile (cgroup_file_notify, cgroup_rm_file): the
   // container was removed.
   void CheckLater(std::chrono::seconds delay) {
-    constexpr std::chrono::seconds kLongest(60);
     reactor_.After(delay, [weak = weak_from_this(), delay] {
       const auto self = weak.lock();
       if (self == nullptr || self->found_) return;
       self->Check();
-      self->CheckLater(std::min(delay * 2, kLongest));
+      self->CheckLater(std::min(delay * 2, kLongestPause));
     });
   }
 
