@@ -23,6 +23,7 @@
 #include "network/factory.h"
 #include "os/error.h"
 #include "os/file.h"
+#include "os/sqlite.h"
 #include "runtime/cgroup/container_cgroup.h"
 #include "runtime/cgroup/pod_cgroup.h"
 #include "runtime/runtime.h"
@@ -56,10 +57,26 @@ absl::Status OpenWayToSocket(const Config& config) {
   return absl::OkStatus();
 }
 
+std::string DatabasePath(const Config& config) {
+  return absl::StrCat(config.root, "/state.db");
+}
+
+// A database that is damaged is set aside for one that is empty: the node
+// comes back by itself, without what the records named (docs/recovery.md).
+absl::Status CheckDatabase(const std::string& path) {
+  const absl::Status damage = os::Database::Check(path);
+  if (!absl::IsDataLoss(damage)) return damage;
+  PINION_ASSIGN_OR_RETURN(const std::string kept, os::Database::SetAside(path));
+  Log(LogLevel::kError,
+      "records set aside and begun anew: pods are ended, images pulled again",
+      {{"kept_as", kept}, {"error", damage.ToString()}});
+  return absl::OkStatus();
+}
+
 image::Options ImageOptions(const Config& config) {
   image::Options options;
   options.root = config.root;
-  options.database = absl::StrCat(config.root, "/state.db");
+  options.database = DatabasePath(config);
   options.registry_config_dir = config.image.registry_config_dir;
   options.insecure_registries = config.image.insecure_registries;
   options.default_registry = config.image.default_registry;
@@ -184,6 +201,7 @@ class RunningDaemon final : public Daemon {
 // configuration is read without the lock.
 absl::Status RunningDaemon::Build() ABSL_NO_THREAD_SAFETY_ANALYSIS {
   PINION_RETURN_IF_ERROR(Lock());
+  PINION_RETURN_IF_ERROR(CheckDatabase(DatabasePath(config_)));
   PINION_RETURN_IF_ERROR(BuildMetrics());
   PINION_ASSIGN_OR_RETURN_AS(
       images_, image::ImageService::Create(ImageOptions(config_), *metrics_),

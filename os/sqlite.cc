@@ -1,16 +1,28 @@
 #include "os/sqlite.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <stdio.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "base/status_macros.h"
+#include "os/error.h"
+#include "os/unique_fd.h"
 
 namespace pinion::os {
 namespace {
 
 constexpr int kBusyTimeoutMs = 10'000;
+
+// SQLite moves the log into the database after 1000 pages of 4 KiB, each with
+// a header of 24 bytes, and then begins the log again; a transaction may go
+// beyond that by its own size.
+constexpr off_t kReservedLogBytes = (4 << 20) + (256 << 10);
 
 absl::StatusCode CodeOf(int code) {
   switch (code & 0xff) {
@@ -46,6 +58,16 @@ int Bind(sqlite3_stmt* statement, int index, const SqlValue& value) {
                            static_cast<int>(bytes.size()), SQLITE_STATIC);
 }
 
+// Blocks for the log, allocated beyond its end, where SQLite does not see
+// them. As good as it gets: on a disk that is full already, or where
+// fallocate(2) means nothing, there is none.
+void ReserveLog(const std::string& path) {
+  const UniqueFd log(
+      open(absl::StrCat(path, "-wal").c_str(), O_RDWR | O_CLOEXEC));
+  if (!log.valid()) return;
+  (void)fallocate(log.get(), FALLOC_FL_KEEP_SIZE, 0, kReservedLogBytes);
+}
+
 }  // namespace
 
 int64_t SqlRow::Int(int column) const {
@@ -78,6 +100,10 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(
   auto db = std::unique_ptr<Database>(new Database(raw, path));
   sqlite3_extended_result_codes(raw, 1);
   sqlite3_busy_timeout(raw, kBusyTimeoutMs);
+  // Otherwise the last connection to close removes the log, with the blocks
+  // reserved for it.
+  int keep = 1;
+  sqlite3_file_control(raw, "main", SQLITE_FCNTL_PERSIST_WAL, &keep);
   PINION_RETURN_IF_ERROR(
       db->Query("PRAGMA journal_mode=WAL", {}, [](const SqlRow&) {}));
   PINION_RETURN_IF_ERROR(db->Execute(sync == Sync::kFull
@@ -86,6 +112,18 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(
   // Small working sets; the default of 2 MiB a connection is memory that
   // nothing here uses.
   PINION_RETURN_IF_ERROR(db->Execute("PRAGMA cache_size=-512"));
+  // Opens the log.
+  PINION_RETURN_IF_ERROR(db->Query("SELECT COUNT(*) FROM sqlite_schema", {},
+                                   [](const SqlRow&) {}));
+  ReserveLog(path);
+  return db;
+}
+
+absl::Status Database::Check(const std::string& path) {
+  if (access(path.c_str(), F_OK) != 0 && errno == ENOENT) {
+    return absl::OkStatus();
+  }
+  PINION_ASSIGN_OR_RETURN(auto db, Open(path, Sync::kNormal));
   std::string verdict;
   PINION_RETURN_IF_ERROR(
       db->Query("PRAGMA quick_check(1)", {},
@@ -94,7 +132,26 @@ absl::StatusOr<std::unique_ptr<Database>> Database::Open(
     return absl::DataLossError(
         absl::StrCat("sqlite check ", path, ": ", verdict));
   }
-  return db;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> Database::SetAside(const std::string& path) {
+  const std::string kept =
+      absl::StrCat(path, ".corrupt-", absl::GetCurrentTimeNanos());
+  // The log first: it must never be taken for the next database's.
+  const std::string log = absl::StrCat(path, "-wal");
+  if (rename(log.c_str(), absl::StrCat(kept, "-wal").c_str()) != 0 &&
+      errno != ENOENT) {
+    return ErrnoStatus(absl::StrCat("rename ", log));
+  }
+  const std::string index = absl::StrCat(path, "-shm");
+  if (unlink(index.c_str()) != 0 && errno != ENOENT) {
+    return ErrnoStatus(absl::StrCat("unlink ", index));
+  }
+  if (rename(path.c_str(), kept.c_str()) != 0) {
+    return ErrnoStatus(absl::StrCat("rename ", path));
+  }
+  return kept;
 }
 
 Database::~Database() {

@@ -51,10 +51,20 @@ class Database {
     kFull,
   };
 
-  // Opens or creates the file in WAL mode. DataLoss if the file is not a
-  // database or fails its integrity check.
+  // Opens or creates the file in WAL mode, and reserves what log it needs, so
+  // that a disk which fills up later keeps nobody from recording that
+  // something is gone. DataLoss if the file is no database.
   static absl::StatusOr<std::unique_ptr<Database>> Open(const std::string& path,
                                                         Sync sync);
+
+  // Whether the file holds together; one that does not exist does. DataLoss
+  // with what is wrong if not.
+  static absl::Status Check(const std::string& path);
+
+  // Renames a damaged file and its log to PATH.corrupt-<nanoseconds>, which
+  // is returned, to be looked at with sqlite3's .recover. Nobody has it open.
+  static absl::StatusOr<std::string> SetAside(const std::string& path);
+
   ~Database();
 
   Database(const Database&) = delete;

@@ -68,6 +68,10 @@ DaemonBed::DaemonBed(const std::string& extra_toml) {
   fs::create_directories(dir_ + "/logs");
   WriteConfig(extra_toml);
   Start();
+  StartOver();
+}
+
+void DaemonBed::StartOver() {
   ImportImage();
   first_pid_ = pid_;
   before_ = testing_support::TakeSnapshot(WhatMustStay());

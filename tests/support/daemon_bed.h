@@ -42,6 +42,9 @@ class DaemonBed {
 
   // Starts the daemon and waits until it serves.
   void Start();
+  // After its records were lost on purpose: imports kImage again; what there
+  // is then is what must be there in the end.
+  void StartOver();
   // SIGKILL; the pods live on.
   void Kill();
   // SIGTERM; waits for the end, returns the exit code.

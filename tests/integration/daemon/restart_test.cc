@@ -480,6 +480,42 @@ TEST(RestartTest, RandomKillsUnderLoad) {
   EXPECT_EQ(bed.Exec(survivor_app, {"echo", "alive"}).stdout(), "alive\n");
 }
 
+// After a power cut on a bad disk, say. Nobody knows the pods any more: they
+// are ended, and what they left behind is removed.
+TEST(RestartTest, DamagedRecordsAreSetAside) {
+  DaemonBed bed;
+  const auto config = bed.PodConfig("before");
+  const std::string id =
+      bed.RunContainer(bed.RunPod(config), config,
+                       bed.ContainerConfig("app", {"sleep", "1000"}));
+  const pid_t app = InitPid(bed, id);
+  const uint64_t started = os::ProcessStartTicks(app).value_or(0);
+  EXPECT_EQ(bed.Terminate(), 0);
+  std::filesystem::resize_file(bed.root() + "/state.db", 10'000);
+  std::ofstream(bed.root() + "/state.db-wal") << "no log";
+  bed.Start();
+  EXPECT_TRUE(Ended(app, started));
+  cri::ListPodSandboxResponse pods;
+  ASSERT_TRUE(bed.client().Call(cri::ListPodSandboxRequest(), &pods).ok());
+  EXPECT_EQ(pods.items_size(), 0);
+  const std::string kept = bed.root() + "/state.db.corrupt-";
+  EXPECT_NE(bed.daemon_log().find(kept), std::string::npos);
+  int files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(bed.root())) {
+    if (entry.path().string().rfind(kept, 0) == 0) ++files;
+  }
+  EXPECT_EQ(files, 2) << "the database and its log";
+
+  bed.StartOver();
+  const auto next = bed.PodConfig("after");
+  EXPECT_EQ(
+      bed.Exec(bed.RunContainer(bed.RunPod(next), next,
+                                bed.ContainerConfig("app", {"sleep", "1000"})),
+               {"echo", "alive"})
+          .stdout(),
+      "alive\n");
+}
+
 TEST(RestartTest, ASecondDaemonOnTheSameStateIsRefused) {
   DaemonBed bed;
   const std::string command = std::string("build/bin/piniond --config ") +

