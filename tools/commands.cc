@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <map>
 
@@ -48,6 +49,11 @@ absl::StatusOr<daemon::Config> ConfigOf(const CommandLine& line) {
 
 absl::Status NotServing(const absl::Status& status, const std::string& socket) {
   if (!absl::IsUnavailable(status)) return status;
+  if (access(socket.c_str(), R_OK | W_OK) != 0 && errno == EACCES) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("no permission to use ", socket,
+                     ": be root, or in the group of cri.socket_group"));
+  }
   return absl::UnavailableError(
       absl::StrCat("piniond does not answer on ", socket,
                    " (systemctl status piniond; --socket PATH for another)"));

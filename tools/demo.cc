@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -36,6 +38,25 @@ using Text = absl::StatusOr<std::string>;
 constexpr char kKitImage[] = "registry.k8s.io/e2e-test-images/nginx:1.14-2";
 constexpr uint16_t kKitPort = 80;
 constexpr int kMorePods = 10;
+
+volatile sig_atomic_t interrupted = 0;
+
+void NoteInterrupt(int /*signal*/) {
+  constexpr char kText[] = "\ninterrupted: ending what was started\n";
+  interrupted = 1;
+  (void)!write(STDERR_FILENO, kText, sizeof(kText) - 1);
+}
+
+// The first Ctrl-C ends the demo after its current step, with everything
+// removed; the second one at once.
+void CatchInterrupts() {
+  struct sigaction action = {};
+  action.sa_handler = NoteInterrupt;
+  action.sa_flags = SA_RESTART | static_cast<int>(SA_RESETHAND);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    sigaction(signal, &action, nullptr);
+  }
+}
 
 class Demo {
  public:
@@ -97,6 +118,7 @@ class Demo {
 
 absl::Status Demo::Step(const std::string& title,
                         const std::function<Text()>& work) {
+  if (interrupted != 0) return absl::CancelledError("interrupted");
   std::printf("  %s ", PadRight(title, 24).c_str());
   std::fflush(stdout);
   const Stopwatch watch;
@@ -507,13 +529,18 @@ absl::StatusOr<int> RunDemo(const CommandLine& line) {
   if (!line.arguments.empty()) {
     return absl::InvalidArgumentError("usage: pinionctl demo [--image REF]");
   }
+  if (line.json) return absl::InvalidArgumentError("demo has no --json");
+  CatchInterrupts();
   const Terminal terminal = Terminal::OfStdout();
   const Stopwatch watch;
   Demo demo(line, terminal);
   const absl::Status status = demo.Run();
   if (!status.ok()) {
-    std::printf("\nthe end of piniond's log:\n%s\n",
-                demo.DaemonLogTail().c_str());
+    const std::string log =
+        absl::IsCancelled(status) ? "" : demo.DaemonLogTail();
+    if (!log.empty()) {
+      std::printf("\nthe end of piniond's log:\n%s\n", log.c_str());
+    }
     std::fflush(stdout);
     return status;
   }

@@ -70,8 +70,14 @@ absl::StatusOr<pid_t> Spawn(const std::vector<std::string>& words,
                                    O_WRONLY | O_CREAT | O_APPEND, 0600);
   posix_spawn_file_actions_adddup2(&actions, 1, 2);
   pid_t pid = -1;
-  const int error = posix_spawn(&pid, words[0].c_str(), &actions, nullptr,
+  // A group of its own: Ctrl-C at the terminal is for the demo, which then
+  // ends what it started in order.
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  const int error = posix_spawn(&pid, words[0].c_str(), &actions, &attributes,
                                 arguments.data(), env.data());
+  posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) {
     return os::ErrnoStatus(error, absl::StrCat("start ", words[0]));

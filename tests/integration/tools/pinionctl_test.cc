@@ -2,10 +2,18 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 
 #include "tests/support/run_program.h"
 
@@ -23,6 +31,49 @@ TEST(PinionctlTest, DemoDoesAllOfIt) {
        {"PullImage", "RunPodSandbox", "StartContainer",
         "the host reaches the pod", "nothing is left", "All of it works"}) {
     EXPECT_THAT(outcome.output, HasSubstr(line));
+  }
+}
+
+// Waits until `log` has `text`, bounded; what it has then.
+std::string AwaitLog(const BackgroundProgram& program, const char* text) {
+  const auto deadline =
+      std::chrono::steady_clock::now() + std::chrono::seconds(120);
+  std::string log = program.Log();
+  while (log.find(text) == std::string::npos &&
+         std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    log = program.Log();
+  }
+  return log;
+}
+
+// Ctrl-C while a pod runs: neither a process nor a cgroup nor a file stays.
+TEST(PinionctlTest, AnInterruptedDemoCleansUp) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  char file[] = "/tmp/pn-demo-log-XXXXXX";
+  close(mkstemp(file));
+  BackgroundProgram demo({BinaryPath("pinionctl"), "demo"}, {}, file);
+  const std::string log = AwaitLog(demo, "StartContainer ");
+  ASSERT_THAT(log, HasSubstr("StartContainer "));
+  demo.Signal(SIGINT);
+  EXPECT_EQ(demo.Await(), 1) << demo.Log();
+  EXPECT_THAT(demo.Log(), HasSubstr("pinionctl: interrupted"));
+  std::filesystem::remove(file);
+
+  const size_t begin = log.find("/tmp/pinion-demo-");
+  ASSERT_NE(begin, std::string::npos) << log;
+  const std::string scratch = log.substr(begin, log.find(',', begin) - begin);
+  EXPECT_FALSE(std::filesystem::exists(scratch));
+  const std::string cgroup = "/pn-demo-" + std::to_string(demo.pid());
+  for (const char* root : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
+    EXPECT_FALSE(std::filesystem::exists(root + cgroup));
+  }
+  // The daemon and the registry name their files.
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    std::ifstream stream(entry.path() / "cmdline");
+    const std::string words((std::istreambuf_iterator<char>(stream)),
+                            std::istreambuf_iterator<char>());
+    EXPECT_EQ(words.find(scratch), std::string::npos) << words;
   }
 }
 
@@ -56,6 +107,27 @@ TEST(PinionctlTest, SaysThatNobodyServes) {
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_THAT(outcome.output,
               HasSubstr("piniond does not answer on /nonexistent/sock"));
+}
+
+// What a person does first: run it without sudo.
+TEST(PinionctlTest, SaysThatPermissionIsMissing) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root to become nobody";
+  char directory[] = "/tmp/pn-pinionctl-XXXXXX";
+  ASSERT_NE(mkdtemp(directory), nullptr);
+  const std::string dir = directory;
+  // Where nobody can reach it: the build may be in somebody's home.
+  const std::string program = dir + "/pinionctl";
+  std::filesystem::copy_file(BinaryPath("pinionctl"), program);
+  std::filesystem::create_directory(dir + "/state");
+  ASSERT_EQ(chmod(directory, 0755), 0);
+  ASSERT_EQ(chmod((dir + "/state").c_str(), 0700), 0);
+  const std::string socket = dir + "/state/pinion.sock";
+  const Outcome outcome =
+      RunProgram({"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                  program, "--socket", socket, "timeline", "abc"});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.output, HasSubstr("no permission to use " + socket));
+  std::filesystem::remove_all(dir);
 }
 
 TEST(PinionctlTest, ImportOfAMissingFile) {
