@@ -141,8 +141,13 @@ int Main(const std::vector<std::string>& arguments) {
   auto config = LoadConfig(*flags);
   if (!config.ok()) return Complain(config.status(), 1);
   if (flags->check_config) {
-    std::printf("%s: fine\n", flags->config.empty() ? kDefaultConfigPath
-                                                    : flags->config.c_str());
+    const absl::Status check = Daemon::Check(*config);
+    if (!check.ok()) return Complain(check, 1);
+    const std::string path =
+        flags->config.empty() ? kDefaultConfigPath : flags->config;
+    const bool there = access(path.c_str(), F_OK) == 0;
+    std::printf("%s: %s\n", path.c_str(),
+                there ? "fine" : "not there; the defaults are fine");
     return 0;
   }
   if (geteuid() != 0) {

@@ -20,6 +20,7 @@
 #include "image/image_service.h"
 #include "metrics/http_endpoint.h"
 #include "metrics/process_metrics.h"
+#include "network/addressing.h"
 #include "network/factory.h"
 #include "os/error.h"
 #include "os/file.h"
@@ -33,22 +34,25 @@ namespace {
 
 constexpr std::chrono::seconds kStopGrace{5};
 
+absl::StatusOr<gid_t> SocketGroup(const Config& config) {
+  const std::string& group = config.cri.socket_group;
+  gid_t gid = 0;
+  if (group.empty() || absl::SimpleAtoi(group, &gid)) return gid;
+  const struct group* entry = getgrnam(group.c_str());
+  if (entry == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cri.socket_group: there is no group ", group));
+  }
+  return entry->gr_gid;
+}
+
 // The state directory is 0700; a group that may use the socket in it must get
 // through to it (but not list it).
 absl::Status OpenWayToSocket(const Config& config) {
-  const std::string& group = config.cri.socket_group;
-  if (group.empty() ||
+  PINION_ASSIGN_OR_RETURN(const gid_t gid, SocketGroup(config));
+  if (config.cri.socket_group.empty() ||
       !absl::StartsWith(config.SocketPath(), absl::StrCat(config.state, "/"))) {
     return absl::OkStatus();
-  }
-  gid_t gid = 0;
-  if (!absl::SimpleAtoi(group, &gid)) {
-    const struct group* entry = getgrnam(group.c_str());
-    if (entry == nullptr) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("cri.socket_group: there is no group ", group));
-    }
-    gid = entry->gr_gid;
   }
   if (chown(config.state.c_str(), 0, gid) != 0 ||
       chmod(config.state.c_str(), 0710) != 0) {
@@ -284,6 +288,11 @@ absl::Status RunningDaemon::BuildServer() ABSL_NO_THREAD_SAFETY_ANALYSIS {
 }
 
 }  // namespace
+
+absl::Status Daemon::Check(const Config& config) {
+  PINION_RETURN_IF_ERROR(SocketGroup(config).status());
+  return network::CheckOptions(NetworkOptions(config));
+}
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {
   auto daemon = std::make_unique<RunningDaemon>(config);

@@ -17,6 +17,10 @@ namespace pinion::daemon {
 
 class Daemon {
  public:
+  // What is wrong with values that are each fine by themselves, and with
+  // names of this machine's; starts nothing.
+  static absl::Status Check(const Config& config);
+
   // Returns once the CRI socket is served. Errors are sentences for people.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(const Config& config);
 

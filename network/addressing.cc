@@ -2,6 +2,8 @@
 
 #include <net/if.h>
 
+#include <algorithm>
+
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -190,6 +192,28 @@ absl::StatusOr<std::vector<IpRange>> ParseRanges(const std::string& text) {
   return ranges;
 }
 
+namespace {
+
+// A gateway that no pod could have is a mistake, not a wish.
+absl::Status CheckGatewayFamilies(const Options& options,
+                                  const std::vector<IpRange>& ranges) {
+  PINION_ASSIGN_OR_RETURN_AS(const std::vector<IpAddress> gateways,
+                             ipam::ParseAddressPerFamily(options.gateway),
+                             "network.gateway");
+  for (const IpAddress& gateway : gateways) {
+    if (std::none_of(ranges.begin(), ranges.end(), [&](const IpRange& range) {
+          return range.family() == gateway.family();
+        })) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "network.gateway: ", gateway.ToString(), ": network.range has no ",
+          FamilyName(gateway.family()), " addresses"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 absl::StatusOr<std::vector<FamilyPlan>> PlanAddresses(
     const Options& options, const std::vector<IpRange>& ranges,
     const std::vector<LinkAddress>& parent_addresses) {
@@ -233,6 +257,7 @@ absl::Status CheckOptions(const Options& options) {
   if (!options.range.empty()) {
     PINION_ASSIGN_OR_RETURN_AS(const std::vector<IpRange> ranges,
                                ParseRanges(options.range), "network.range");
+    PINION_RETURN_IF_ERROR(CheckGatewayFamilies(options, ranges));
     if (options.parent == kAutoParent) {
       return PlanAddresses(options, ranges, {}).status();
     }

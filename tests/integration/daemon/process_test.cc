@@ -20,6 +20,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "daemon/config_file.h"
 #include "os/file.h"
 #include "os/unique_fd.h"
 #include "runtime/v1/api.pb.h"
@@ -133,6 +134,37 @@ TEST_F(ProcessTest, CheckConfigStartsNothing) {
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_EQ(outcome.output, ConfigPath() + ": fine\n");
   EXPECT_NE(access((dir_ + "/root").c_str(), F_OK), 0);
+}
+
+TEST_F(ProcessTest, CheckConfigDoesNotPraiseAFileThatIsNotThere) {
+  if (access(daemon::kDefaultConfigPath, F_OK) == 0) {
+    GTEST_SKIP() << "this machine is configured";
+  }
+  const Outcome outcome = RunProgram({BinaryPath("piniond"), "--check-config"});
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_EQ(outcome.output, absl::StrCat(daemon::kDefaultConfigPath,
+                                         ": not there; the defaults are "
+                                         "fine\n"));
+}
+
+// Which is not known before all of it is read.
+TEST_F(ProcessTest, ValuesThatDoNotFitEachOtherOrTheMachine) {
+  for (const auto& [toml, error] :
+       {std::pair("[cri]\nsocket_group = \"pn-nobodys\"\n",
+                  "piniond: cri.socket_group: there is no group pn-nobodys\n"),
+        std::pair(
+            "[network]\nmode = \"macvlan\"\nrange = \"10.1.2.0/24\"\ngateway = "
+            "\"fd00::1\"\n",
+            "piniond: network.gateway: fd00::1: network.range has no "
+            "IPv6 addresses\n")}) {
+    ASSERT_TRUE(os::MakeDirs(dir_ + "/pinion.conf.d", 0700).ok());
+    ASSERT_TRUE(
+        os::ReplaceFileAt(AT_FDCWD, dir_ + "/pinion.conf.d/10.toml", toml, 0600)
+            .ok());
+    const Outcome outcome = RunProgram(Words({"--check-config"}));
+    EXPECT_EQ(outcome.exit_code, 1);
+    EXPECT_EQ(outcome.output, error);
+  }
 }
 
 TEST_F(ProcessTest, BadConfigurationNamesFileLineAndKey) {

@@ -175,6 +175,11 @@ TEST(AddressingTest, ChecksOptionsBeforeAnythingIsDone) {
               HasSubstr("network.subnet: "));
   EXPECT_THAT(error([](Options& o) { o.gateway = "10.0.0.0/8"; }),
               HasSubstr("network.gateway: "));
+  EXPECT_THAT(error([](Options& o) {
+                o.range = "10.1.2.0/24";
+                o.gateway = "fd00::1";
+              }),
+              HasSubstr("fd00::1: network.range has no IPv6 addresses"));
   EXPECT_THAT(error([](Options& o) { o.service_cidr = "10.0.0.1"; }),
               HasSubstr("network.service_cidr: "));
   EXPECT_THAT(error([](Options& o) { o.node_address = "node"; }),
