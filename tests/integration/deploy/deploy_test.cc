@@ -66,6 +66,16 @@ TEST(DeployTest, SystemdTakesTheUnits) {
   EXPECT_TRUE(os::RemoveTreeAt(AT_FDCWD, directory).ok());
 }
 
+// By default systemd gives up after five starts within ten seconds, which with
+// a pause of one second is soon.
+TEST(DeployTest, SystemdNeverGivesUpOnTheDaemon) {
+  const std::string unit = Read("deploy/piniond.service");
+  EXPECT_NE(unit.find("\nRestart=always\n"), std::string::npos);
+  const size_t limit = unit.find("\nStartLimitIntervalSec=0\n");
+  ASSERT_NE(limit, std::string::npos);
+  EXPECT_LT(limit, unit.find("[Service]")) << "it is an option of [Unit]";
+}
+
 TEST(DeployTest, PiniondTakesTheSample) {
   const Outcome outcome = RunProgram({BinaryPath("piniond"), "--config",
                                       "deploy/pinion.toml", "--check-config"});
