@@ -241,6 +241,9 @@ absl::StatusOr<Descriptor> ChoosePlatform(const Index& index,
       best_misfit = *misfit;
     }
   }
+  if (offered.empty()) {
+    return absl::NotFoundError("the image's index lists no manifest at all");
+  }
   if (best == nullptr) {
     return absl::NotFoundError(absl::StrCat("no manifest for ",
                                             platform.ToString(), ", only for ",

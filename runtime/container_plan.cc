@@ -1,5 +1,6 @@
 #include "runtime/container_plan.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -7,6 +8,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/clock.h"
@@ -175,6 +177,16 @@ std::string AppArmorOf(const state::ContainerSecurity& security) {
   return security.apparmor().name();
 }
 
+// Else the kernel would refuse the profile's name with a bare EINVAL.
+absl::Status CheckAppArmor(const std::string& profile) {
+  if (profile.empty()) return absl::OkStatus();
+  const auto enabled =
+      os::ReadFileAt(AT_FDCWD, "/sys/module/apparmor/parameters/enabled");
+  if (enabled.ok() && absl::StartsWith(*enabled, "Y")) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "AppArmor profile ", profile, ": this node's kernel has no AppArmor"));
+}
+
 std::vector<launch::Rlimit> Rlimits() {
   rlimit own = {};
   if (getrlimit(RLIMIT_NOFILE, &own) != 0) return {};
@@ -303,6 +315,7 @@ absl::StatusOr<state::ContainerRecord> ResolveContainer(
     const std::string& id) {
   PINION_RETURN_IF_ERROR(CheckNamespaces(context, pod, spec));
   PINION_RETURN_IF_ERROR(CheckMountSources(spec));
+  PINION_RETURN_IF_ERROR(CheckAppArmor(AppArmorOf(spec.security())));
   PINION_RETURN_IF_ERROR(DevicesOf(spec).status());
   PINION_ASSIGN_OR_RETURN(const std::vector<std::string> argv,
                           ContainerArgv(spec, image.config));

@@ -118,9 +118,9 @@ absl::Status StartOnce(Context& context, Container& container) {
     return absl::OkStatus();  // the answer to the first attempt was lost
   }
   if (record->state() != state::CONTAINER_CREATED) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("container ", container.id,
-                     " has ended: ", record->reason(), " ", record->message()));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "container ", container.id, " has ended: ", record->reason(),
+        record->message().empty() ? "" : ": ", record->message()));
   }
   if (container.pod->record.Get()->state() != state::POD_READY) {
     return absl::FailedPreconditionError(

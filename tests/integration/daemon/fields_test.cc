@@ -168,6 +168,36 @@ TEST_F(FieldsTest, Seccomp) {
       (Lines{"Seccomp:0"}));
 }
 
+// Refused where the kernel has no AppArmor; else the profile is missing.
+TEST_F(FieldsTest, AnAppArmorProfileThatCannotBeHad) {
+  std::string enabled;
+  std::ifstream("/sys/module/apparmor/parameters/enabled") >> enabled;
+  const auto pod_config = bed_.PodConfig("armour");
+  cri::CreateContainerRequest request;
+  request.set_pod_sandbox_id(bed_.RunPod(pod_config));
+  *request.mutable_sandbox_config() = pod_config;
+  auto config = bed_.ContainerConfig("app", {"true"});
+  auto* profile = Security(config)->mutable_apparmor();
+  profile->set_profile_type(cri::SecurityProfile::Localhost);
+  profile->set_localhost_ref("pn-no-such-profile");
+  *request.mutable_config() = config;
+  cri::CreateContainerResponse created;
+  const absl::Status status = bed_.client().Call(request, &created);
+  if (enabled != "Y") {
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_EQ(status.message(),
+              "AppArmor profile pn-no-such-profile: this node's kernel has no "
+              "AppArmor");
+    return;
+  }
+  ASSERT_TRUE(status.ok()) << status;
+  cri::StartContainerRequest start;
+  start.set_container_id(created.container_id());
+  cri::StartContainerResponse started;
+  EXPECT_EQ(bed_.client().Call(start, &started).message(),
+            "set AppArmor profile pn-no-such-profile: ENOENT");
+}
+
 TEST_F(FieldsTest, HostnameDnsAndSysctls) {
   EXPECT_EQ(
       Output("hostname; cat /etc/hostname; grep -E 'nameserver|search' "

@@ -113,6 +113,8 @@ TEST(LifecycleTest, AContainerThatCannotStartSaysWhy) {
   EXPECT_EQ(container.reason(), "StartError");
   EXPECT_NE(container.message().find("exec /nope: ENOENT"), std::string::npos);
   EXPECT_EQ(container.exit_code(), 128);
+  EXPECT_EQ(bed.client().Call(start, &response).message(),
+            "container " + id + " has ended: StartError: exec /nope: ENOENT");
 
   // Nor does the monitor keep anything of what it could not start: a pod may
   // try for weeks.

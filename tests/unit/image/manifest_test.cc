@@ -165,6 +165,11 @@ TEST(PlatformTest, NotFoundSaysWhatThereIs) {
   EXPECT_NE(chosen.status().message().find("windows/amd64"), std::string::npos);
 }
 
+TEST(PlatformTest, AnEmptyIndexIsCalledThat) {
+  EXPECT_EQ(ChoosePlatform(Index(), {"linux", "amd64", ""}).status(),
+            absl::NotFoundError("the image's index lists no manifest at all"));
+}
+
 TEST(PlatformTest, ParsesText) {
   EXPECT_EQ(Platform::Parse("linux/arm/v7")->variant, "v7");
   EXPECT_FALSE(Platform::Parse("linux").ok());
