@@ -8,6 +8,7 @@
 #include "cri/runtime_service_container.h"
 #include "cri/runtime_service_exec.h"
 #include "cri/runtime_service_sandbox.h"
+#include "cri/runtime_service_stats.h"
 #include "cri/runtime_service_status.h"
 #include "runtime/v1/api.grpc.pb.h"
 
@@ -49,6 +50,7 @@ class GrpcRuntimeService final : public api::RuntimeService::Service {
         sandbox_(dependencies.runtime, dependencies.clock),
         container_(dependencies.runtime),
         exec_(dependencies.runtime),
+        stats_(dependencies.runtime),
         status_(options, dependencies) {}
 
   PINION_RPC(sandbox_, RunPodSandbox)
@@ -72,17 +74,18 @@ class GrpcRuntimeService final : public api::RuntimeService::Service {
   PINION_RPC(status_, RuntimeConfig)
   PINION_RPC(status_, UpdateRuntimeConfig)
 
+  PINION_RPC(stats_, ContainerStats)
+  PINION_RPC(stats_, ListContainerStats)
+  PINION_RPC(stats_, PodSandboxStats)
+  PINION_RPC(stats_, ListPodSandboxStats)
+  PINION_RPC(stats_, ListMetricDescriptors)
+  PINION_RPC(stats_, ListPodSandboxMetrics)
+
   PINION_LATER_RPC(UpdateContainerResources)
   PINION_LATER_RPC(Exec)
   PINION_LATER_RPC(Attach)
   PINION_LATER_RPC(PortForward)
-  PINION_LATER_RPC(ContainerStats)
-  PINION_LATER_RPC(ListContainerStats)
-  PINION_LATER_RPC(PodSandboxStats)
-  PINION_LATER_RPC(ListPodSandboxStats)
   PINION_LATER_RPC(CheckpointContainer)
-  PINION_LATER_RPC(ListMetricDescriptors)
-  PINION_LATER_RPC(ListPodSandboxMetrics)
   PINION_LATER_RPC(UpdatePodSandboxResources)
 
   PINION_LATER_STREAM(StreamPodSandboxes, StreamPodSandboxesRequest,
@@ -103,6 +106,7 @@ class GrpcRuntimeService final : public api::RuntimeService::Service {
   SandboxRpcs sandbox_;
   ContainerRpcs container_;
   ExecRpcs exec_;
+  StatsRpcs stats_;
   StatusRpcs status_;
 };
 

@@ -22,6 +22,7 @@
 #include "base/gate.h"
 #include "runtime/monitor/client.h"
 #include "runtime/record_cell.h"
+#include "runtime/usage_history.h"
 #include "state.pb.h"
 
 namespace pinion::runtime {
@@ -39,6 +40,7 @@ class Pod {
   // Shut from the daemon's start until the monitor has told what happened
   // meanwhile, or the pod was ended: the records may be behind so long.
   Gate known;
+  UsageHistory usage;
 
   // The connection to the monitor; null while there is none.
   std::shared_ptr<monitor::MonitorClient> Monitor() const {
@@ -74,6 +76,7 @@ class Container {
   const std::string id;
   const std::shared_ptr<Pod> pod;
   RecordCell<state::ContainerRecord> record;
+  UsageHistory usage;
 };
 
 using PodPtr = std::shared_ptr<Pod>;

@@ -64,6 +64,13 @@ absl::StatusOr<std::unique_ptr<ProcessStreams>> OpenExec(
     Context& context, const std::string& id,
     const std::vector<std::string>& command, const StreamOptions& options);
 
+// measure.cc
+absl::StatusOr<ContainerUsage> MeasureContainer(Context& context,
+                                                const std::string& id,
+                                                UsageDetail detail);
+absl::StatusOr<PodUsage> MeasurePod(Context& context, const std::string& id,
+                                    UsageDetail detail);
+
 // monitor_events.cc
 // What the monitor of `pod` calls; safe on the reactor's thread.
 monitor::Callbacks CallbacksFor(Context& context, const PodPtr& pod);

@@ -150,6 +150,15 @@ class RuntimeImpl final : public Runtime {
                         monitor::kMonitorNetnsFd);
   }
 
+  absl::StatusOr<ContainerUsage> MeasureContainer(
+      const std::string& id, UsageDetail detail) const override {
+    return runtime::MeasureContainer(*context_, id, detail);
+  }
+  absl::StatusOr<PodUsage> MeasurePod(const std::string& id,
+                                      UsageDetail detail) const override {
+    return runtime::MeasurePod(*context_, id, detail);
+  }
+
   absl::StatusOr<image::FsUsage> WritableUsage() const override {
     return MeasureWritableLayers(context_->containers_dir.get(),
                                  context_->options.root + "/containers");

@@ -28,12 +28,11 @@
 #include "runtime/cgroup/container_cgroup.h"
 #include "runtime/cgroup/pod_cgroup.h"
 #include "runtime/process_streams.h"
+#include "runtime/snapshot.h"
+#include "runtime/usage.h"
 #include "state.pb.h"
 
 namespace pinion::runtime {
-
-using PodSnapshot = std::shared_ptr<const state::PodRecord>;
-using ContainerSnapshot = std::shared_ptr<const state::ContainerRecord>;
 
 struct ExecResult {
   std::string stdout_data;
@@ -120,6 +119,14 @@ class Runtime {
   // The netns path tools are given: /proc/<monitor>/fd/N; empty with host
   // network or when the pod is not ready.
   virtual std::string NetnsPath(const state::PodRecord& pod) const = 0;
+
+  // What it uses now; NotFound. Of a container that does not run, and a pod
+  // that is not ready, only what the disk says.
+  virtual absl::StatusOr<ContainerUsage> MeasureContainer(
+      const std::string& id, UsageDetail detail) const = 0;
+  // With its containers.
+  virtual absl::StatusOr<PodUsage> MeasurePod(const std::string& id,
+                                              UsageDetail detail) const = 0;
 
   // Bytes and inodes that the containers' writable layers use.
   virtual absl::StatusOr<image::FsUsage> WritableUsage() const = 0;

@@ -284,6 +284,19 @@ absl::StatusOr<os::UniqueFd> ContainerCgroups::ExecEvents(
                     O_RDONLY);
 }
 
+absl::StatusOr<os::UniqueFd> ContainerCgroups::Open(
+    const std::string& pod_path) const {
+  PINION_RETURN_IF_ERROR(CheckCgroupPath(pod_path));
+  return OpenCgroup(hierarchy_.root, pod_path);
+}
+
+absl::StatusOr<os::UniqueFd> ContainerCgroups::Open(
+    const std::string& pod_path, const std::string& container_id) const {
+  PINION_ASSIGN_OR_RETURN(const std::string path,
+                          LeafPath(pod_path, container_id));
+  return OpenCgroup(hierarchy_.root, path);
+}
+
 absl::StatusOr<uint64_t> ContainerCgroups::OomKills(
     const std::string& pod_path, const std::string& container_id) const {
   PINION_ASSIGN_OR_RETURN(const std::string path,

@@ -107,6 +107,12 @@ class ContainerCgroups {
   absl::StatusOr<bool> IsPopulated(const std::string& pod_path,
                                    const std::string& container_id) const;
 
+  // The directory of a pod's cgroup, or of a leaf, for reading (usage.h).
+  // NotFound: there is none (any more).
+  absl::StatusOr<os::UniqueFd> Open(const std::string& pod_path) const;
+  absl::StatusOr<os::UniqueFd> Open(const std::string& pod_path,
+                                    const std::string& container_id) const;
+
   // memory.events' oom_kill of the leaf; 0 where there is no controller.
   absl::StatusOr<uint64_t> OomKills(const std::string& pod_path,
                                     const std::string& container_id) const;

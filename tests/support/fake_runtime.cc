@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/id.h"
+#include "base/status_macros.h"
 
 namespace pinion::testing_support {
 namespace {
@@ -241,6 +242,30 @@ std::string FakeRuntime::NetnsPath(const state::PodRecord& pod) const {
     return "";
   }
   return absl::StrCat("/proc/", pod.monitor_pid(), "/fd/5");
+}
+
+absl::StatusOr<runtime::ContainerUsage> FakeRuntime::MeasureContainer(
+    const std::string& id, runtime::UsageDetail) const {
+  runtime::ContainerUsage usage;
+  PINION_ASSIGN_OR_RETURN(usage.container, FindContainer(id));
+  usage.read_at_ns = usage.container->created_at_ns();
+  if (hooks.measure_container) hooks.measure_container(usage);
+  return usage;
+}
+
+absl::StatusOr<runtime::PodUsage> FakeRuntime::MeasurePod(
+    const std::string& id, runtime::UsageDetail detail) const {
+  runtime::PodUsage usage;
+  PINION_ASSIGN_OR_RETURN(usage.pod, FindPod(id));
+  usage.read_at_ns = usage.pod->created_at_ns();
+  for (const auto& container : ListContainers()) {
+    if (container->pod_id() != usage.pod->id()) continue;
+    PINION_ASSIGN_OR_RETURN(runtime::ContainerUsage one,
+                            MeasureContainer(container->id(), detail));
+    usage.containers.push_back(std::move(one));
+  }
+  if (hooks.measure_pod) hooks.measure_pod(usage);
+  return usage;
 }
 
 absl::StatusOr<image::FsUsage> FakeRuntime::WritableUsage() const {

@@ -40,6 +40,9 @@ class FakeRuntime : public runtime::Runtime {
                                                uint16_t port)>
         connect_port;
     std::function<absl::Status()> run_pod;
+    // Fill in what a measurement finds.
+    std::function<void(runtime::ContainerUsage&)> measure_container;
+    std::function<void(runtime::PodUsage&)> measure_pod;
   };
   Hooks hooks;
   std::set<std::string> handlers = {""};
@@ -74,6 +77,10 @@ class FakeRuntime : public runtime::Runtime {
                                            uint16_t port) override;
   absl::Status ReopenLog(const std::string& container_id) override;
   std::string NetnsPath(const state::PodRecord& pod) const override;
+  absl::StatusOr<runtime::ContainerUsage> MeasureContainer(
+      const std::string& id, runtime::UsageDetail detail) const override;
+  absl::StatusOr<runtime::PodUsage> MeasurePod(
+      const std::string& id, runtime::UsageDetail detail) const override;
   absl::StatusOr<image::FsUsage> WritableUsage() const override;
 
   // Puts a record in as it is, or changes it.
