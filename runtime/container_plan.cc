@@ -13,6 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
+#include "os/detached_mount.h"
 #include "os/error.h"
 #include "os/file.h"
 #include "runtime/container_command.h"
@@ -258,6 +259,21 @@ void OrderMounts(launch::LaunchSpec& launch) {
       });
 }
 
+launch::Rootfs RootfsOf(const Context& context,
+                        const state::ContainerRecord& container) {
+  launch::Rootfs rootfs;
+  rootfs.base_dir = context.options.root;
+  rootfs.lowers.assign(container.layer_dirs().begin(),
+                       container.layer_dirs().end());
+  AddMountPoints(rootfs.lowers);
+  rootfs.upper = absl::StrCat("containers/", container.id(), "/upper");
+  rootfs.work = absl::StrCat("containers/", container.id(), "/work");
+  rootfs.readonly = container.spec().security().readonly_rootfs();
+  // docs/decisions/volatile_rootfs.md
+  rootfs.is_volatile = true;
+  return rootfs;
+}
+
 // Identity and limits: the same for a container's first process and execs.
 absl::Status AddIdentity(Context& context,
                          const state::ContainerRecord& container,
@@ -377,18 +393,9 @@ absl::StatusOr<ContainerPlan> PlanContainer(
   PINION_RETURN_IF_ERROR(AddIdentity(context, container, launch));
   PINION_RETURN_IF_ERROR(AddPidNamespace(context, spec, launch));
 
-  launch.rootfs.base_dir = context.options.root;
-  launch.rootfs.lowers.assign(container.layer_dirs().begin(),
-                              container.layer_dirs().end());
-  launch.rootfs.upper = absl::StrCat("containers/", container.id(), "/upper");
-  launch.rootfs.work = absl::StrCat("containers/", container.id(), "/work");
-  launch.rootfs.readonly = security.readonly_rootfs();
-  // docs/decisions/volatile_rootfs.md
-  launch.rootfs.is_volatile = true;
-
+  launch.rootfs = RootfsOf(context, container);
   AddPodFiles(context, pod, spec, launch);
   AddRequestedMounts(spec, launch);
-  AddMountPoints(launch);
   plan::RootfsOptions rootfs;
   rootfs.privileged = security.privileged();
   rootfs.host_ipc = pod.spec().namespaces().ipc() == state::NAMESPACE_NODE;
@@ -419,6 +426,30 @@ absl::StatusOr<launch::LaunchSpec> PlanExec(
   launch.target_pid = container.pid();
   launch.target_start_ticks = container.pid_start_ticks();
   return launch;
+}
+
+bool MountsRootsAhead(const Context& context) {
+  return context.empty_mounts.valid();
+}
+
+absl::StatusOr<os::UniqueFd> MountRoot(
+    Context& context, const state::ContainerRecord& container) {
+  const launch::Rootfs rootfs = RootfsOf(context, container);
+  // A volatile overlay is not mounted twice; this is of a mount that no
+  // process has ever seen, by a daemon that was killed.
+  PINION_RETURN_IF_ERROR(
+      os::RemoveTreeAt(context.root_dir.get(), rootfs.work + "/work"));
+  const auto full = [&rootfs](const std::string& path) {
+    return absl::StrCat(rootfs.base_dir, "/", path);
+  };
+  os::Overlay overlay;
+  for (const std::string& lower : rootfs.lowers) {
+    overlay.lowers.push_back(full(lower));
+  }
+  overlay.upper = full(rootfs.upper);
+  overlay.work = full(rootfs.work);
+  overlay.is_volatile = rootfs.is_volatile;
+  return os::MountOverlay(overlay);
 }
 
 }  // namespace pinion::runtime

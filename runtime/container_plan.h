@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "os/unique_fd.h"
 #include "runtime/cgroup/container_cgroup.h"
 #include "runtime/context.h"
 #include "runtime/launch/launch_spec.h"
@@ -38,6 +39,14 @@ absl::StatusOr<ContainerPlan> PlanContainer(
 absl::StatusOr<launch::LaunchSpec> PlanExec(
     Context& context, const state::ContainerRecord& container,
     const std::vector<std::string>& command, bool terminal);
+
+// Whether a container's root can be mounted before it starts. If not, the
+// process mounts it by itself, from the plan.
+bool MountsRootsAhead(const Context& context);
+
+// The overlay of a container that never ran, as a detached mount.
+absl::StatusOr<os::UniqueFd> MountRoot(Context& context,
+                                       const state::ContainerRecord& container);
 
 }  // namespace pinion::runtime
 

@@ -26,6 +26,7 @@
 #include "runtime/records.h"
 #include "runtime/runtime.h"
 #include "runtime/work_queue.h"
+#include "runtime/writable_layers.h"
 
 namespace pinion::runtime {
 
@@ -45,8 +46,12 @@ struct Context {
   os::UniqueFd containers_dir;
   os::UniqueFd pods_dir;
   os::UniqueFd monitor_image;
+  // What containers' mount namespaces are copies of (os/detached_mount.h).
+  // Invalid where roots cannot be mounted ahead (MountsRootsAhead).
+  os::UniqueFd empty_mounts;
 
   std::unique_ptr<Records> records;
+  std::unique_ptr<WritableLayers> writable_layers;
   plan::SeccompCompiler seccomp;
   ObjectTable objects;
   ExecTable execs;

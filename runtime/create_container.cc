@@ -19,29 +19,40 @@
 namespace pinion::runtime {
 namespace {
 
-// The writable layer: upper and work on one file system, as overlayfs wants.
-// The root directory that the container sees is the upper one, so it gets
-// owner and mode of the image's.
+// The root directory that the container sees is the writable layer's, so it
+// gets owner and mode of the image's.
 absl::Status MakeWritableLayer(Context& context, const std::string& id,
                                const image::ImageInfo& image) {
-  const int dir = context.containers_dir.get();
-  PINION_RETURN_IF_ERROR(os::MakeDirAt(dir, id, 0700));
-  PINION_RETURN_IF_ERROR(os::MakeDirAt(dir, id + "/upper", 0755));
-  PINION_RETURN_IF_ERROR(os::MakeDirAt(dir, id + "/work", 0700));
-  if (image.layer_dirs.empty()) return absl::OkStatus();
   struct stat st = {};
-  const std::string& top = image.root_layer_dir.empty()
-                               ? image.layer_dirs.front()
-                               : image.root_layer_dir;
-  if (fstatat(context.root_dir.get(), top.c_str(), &st, 0) != 0) {
-    return os::ErrnoStatus(absl::StrCat("stat ", top));
+  st.st_mode = 0755;
+  if (!image.layer_dirs.empty()) {
+    const std::string& top = image.root_layer_dir.empty()
+                                 ? image.layer_dirs.front()
+                                 : image.root_layer_dir;
+    if (fstatat(context.root_dir.get(), top.c_str(), &st, 0) != 0) {
+      return os::ErrnoStatus(absl::StrCat("stat ", top));
+    }
   }
-  const std::string upper = id + "/upper";
-  if (fchownat(dir, upper.c_str(), st.st_uid, st.st_gid, 0) != 0 ||
-      fchmodat(dir, upper.c_str(), st.st_mode & 07777, 0) != 0) {
-    return os::ErrnoStatus(absl::StrCat("set owner and mode of ", upper));
+  return context.writable_layers->Make(id, st);
+}
+
+// What the start would wait for, behind the answer. A failure is the start's
+// to find and to report.
+void MountRootBehind(Context& context, const ContainerPtr& container) {
+  const auto monitor = container->pod->Monitor();
+  if (monitor != nullptr && monitor->TakesRoot() && MountsRootsAhead(context)) {
+    container->root.Expect();
   }
-  return absl::OkStatus();
+  context.work->Add([&context, container] {
+    const absl::Status status = container->root.Make([&context, &container] {
+      return MountRoot(context, *container->record.Get());
+    });
+    if (!status.ok()) {
+      Log(LogLevel::kDebug, "a root was not mounted ahead",
+          {{"container", container->id}, {"error", status.ToString()}});
+    }
+    context.writable_layers->Refill();
+  });
 }
 
 absl::StatusOr<std::string> CreateLocked(Context& context, const PodPtr& pod,
@@ -82,8 +93,10 @@ absl::StatusOr<std::string> CreateLocked(Context& context, const PodPtr& pod,
   for (const state::Phase& phase : phases.Finish()) {
     *record.add_phases() = phase;
   }
-  context.objects.Add(std::make_shared<Container>(pod, std::move(record)));
+  const auto container = std::make_shared<Container>(pod, std::move(record));
+  context.objects.Add(container);
   rollback.Commit();
+  MountRootBehind(context, container);
   return id;
 }
 

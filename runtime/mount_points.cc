@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 
-#include <algorithm>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -35,16 +34,8 @@ absl::Status MakeMountPoints(int root_dir) {
   return absl::OkStatus();
 }
 
-void AddMountPoints(launch::LaunchSpec& launch) {
-  if (launch.rootfs.lowers.size() > kMostLayers) return;
-  const bool all_mounted =
-      std::all_of(std::begin(kFiles), std::end(kFiles), [&](const char* file) {
-        return std::any_of(launch.mounts.begin(), launch.mounts.end(),
-                           [file](const launch::BindMount& mount) {
-                             return mount.target == file;
-                           });
-      });
-  if (all_mounted) launch.rootfs.lowers.push_back(kLayer);
+void AddMountPoints(std::vector<std::string>& lowers) {
+  if (lowers.size() <= kMostLayers) lowers.push_back(kLayer);
 }
 
 }  // namespace pinion::runtime

@@ -8,18 +8,20 @@
 #ifndef PINION_RUNTIME_MOUNT_POINTS_H_
 #define PINION_RUNTIME_MOUNT_POINTS_H_
 
+#include <string>
+#include <vector>
+
 #include "absl/status/status.h"
-#include "runtime/launch/launch_spec.h"
 
 namespace pinion::runtime {
 
 // Makes <root>/mountpoints. Idempotent.
 absl::Status MakeMountPoints(int root_dir);
 
-// Puts it below the image's layers. Only where every one of its files is
-// mounted over in `launch`: no container may see an empty /etc/hosts that its
-// image does not have.
-void AddMountPoints(launch::LaunchSpec& launch);
+// Puts it below the image's layers. Every one of its files is mounted over, by
+// the request or with the pod's own: no container may see an empty /etc/hosts
+// that its image does not have.
+void AddMountPoints(std::vector<std::string>& lowers);
 
 }  // namespace pinion::runtime
 

@@ -22,6 +22,7 @@
 #include "base/gate.h"
 #include "runtime/monitor/client.h"
 #include "runtime/record_cell.h"
+#include "runtime/root_mount.h"
 #include "runtime/usage_history.h"
 #include "state.pb.h"
 
@@ -77,6 +78,8 @@ class Container {
   const std::shared_ptr<Pod> pod;
   RecordCell<state::ContainerRecord> record;
   UsageHistory usage;
+  // From its creation until it is started or removed.
+  RootMount root;
 };
 
 using PodPtr = std::shared_ptr<Pod>;

@@ -41,6 +41,8 @@ absl::Status RemoveContainerLocked(Context& context, Container& container) {
           {{"container", id}, {"error", status.ToString()}});
     }
   }
+  // If it was never started.
+  container.root.Take().Reset();
   PINION_RETURN_IF_ERROR_AS(os::RemoveTreeAt(context.containers_dir.get(), id),
                             "remove the container's writable layer");
   PINION_RETURN_IF_ERROR(context.records->DeleteContainer(id));

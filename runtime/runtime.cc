@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/log.h"
 #include "base/status_macros.h"
+#include "os/detached_mount.h"
 #include "os/error.h"
 #include "os/file.h"
 #include "runtime/context.h"
@@ -184,6 +186,21 @@ absl::StatusOr<os::UniqueFd> OpenOwnDir(const std::string& path) {
   return os::OpenAt(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
 }
 
+// Invalid where roots cannot be mounted ahead: before kernel 6.5, and with a
+// root directory whose name leaves no room for those below it.
+os::UniqueFd EmptyMounts(const std::string& root) {
+  constexpr size_t kBelow = 128;
+  if (root.size() + kBelow > os::kMaxMountOption ||
+      !os::CanMountOverlay(root)) {
+    return os::UniqueFd();
+  }
+  auto mounts = os::EmptyMountNamespace();
+  if (mounts.ok()) return *std::move(mounts);
+  Log(LogLevel::kWarning, "containers' roots are not mounted ahead",
+      {{"error", mounts.status().ToString()}});
+  return os::UniqueFd();
+}
+
 absl::StatusOr<std::string> ReadBootId() {
   PINION_ASSIGN_OR_RETURN(
       std::string id,
@@ -208,6 +225,12 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(
   PINION_ASSIGN_OR_RETURN(context->monitor_image, monitor::OpenMonitorImage());
   PINION_ASSIGN_OR_RETURN(context->records,
                           Records::Open(options.root + "/state.db"));
+  PINION_ASSIGN_OR_RETURN_AS(
+      context->writable_layers,
+      WritableLayers::Create(context->root_dir.get(),
+                             context->containers_dir.get()),
+      "make spare writable layers");
+  context->empty_mounts = EmptyMounts(options.root);
   context->work = std::make_unique<WorkQueue>(kWorkThreads);
   PINION_ASSIGN_OR_RETURN(context->reactor, os::Reactor::Create());
   PINION_RETURN_IF_ERROR_AS(Recover(*context), "recovery");

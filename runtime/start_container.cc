@@ -18,12 +18,16 @@ namespace {
 constexpr int kStartErrorCode = 128;
 
 monitor::StartRequest RequestFor(const state::ContainerRecord& record,
-                                 const launch::LaunchSpec& spec,
-                                 int cgroup_fd) {
+                                 const launch::LaunchSpec& spec, int cgroup_fd,
+                                 int root_fd, int mount_namespace_fd) {
   monitor::StartRequest request;
   request.container_id = record.id();
   request.plan = launch::EncodePlan(spec);
   request.cgroup_fd = cgroup_fd;
+  if (root_fd >= 0) {
+    request.root_fd = root_fd;
+    request.mount_namespace_fd = mount_namespace_fd;
+  }
   request.log_path = record.log_path();
   request.open_stdin = record.spec().stdin();
   request.stdin_once = record.spec().stdin_once();
@@ -70,10 +74,16 @@ absl::Status StartProcess(Context& context, Container& container,
       context.deps.container_cgroups->SetDevices(leaf.get(), plan.device_rules),
       "set the container's device filter");
   PINION_RETURN_IF_ERROR(MakeLogDir(record->log_path()));
+  os::UniqueFd root = container.root.Take();
+  if (!root.valid() && client->TakesRoot() && MountsRootsAhead(context)) {
+    PINION_ASSIGN_OR_RETURN_AS(root, MountRoot(context, *record),
+                               "mount the container's root");
+  }
   phases.Next("exec");
   PINION_ASSIGN_OR_RETURN(
       const monitor::Started started,
-      client->Start(RequestFor(*record, plan.launch, leaf.get()),
+      client->Start(RequestFor(*record, plan.launch, leaf.get(), root.get(),
+                               context.empty_mounts.get()),
                     MonitorDeadline()));
   rollback.Commit();
   const std::vector<state::Phase>& done = phases.Finish();

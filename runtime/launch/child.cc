@@ -19,7 +19,11 @@ void RunChild(Child& child) {
   StartProcess(child);
   if (container) {
     OpenMountSources(child);
-    EnterRootfs(child);
+    if (child.root_mount >= 0) {
+      EnterMountedRoot(child);
+    } else {
+      EnterRootfs(child);
+    }
     MountKernelFilesystems(child);
     MakeDevices(child);
   } else {

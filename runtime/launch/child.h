@@ -22,6 +22,8 @@ struct Child {
   int console_socket = -1;  // the child's end
   int target_pidfd = -1;    // kExec
   int pod_shm_fd = -1;
+  int root_mount = -1;       // LaunchFds' root_fd
+  int mount_namespace = -1;  // and mount_namespace_fd
   int stdio[3] = {-1, -1, -1};
 
   // Filled on the way.
@@ -62,6 +64,8 @@ void RetryWorkingDir(const Child& child);
 
 // child_rootfs.cc
 void EnterRootfs(Child& child);
+// The same with a root that was mounted ahead.
+void EnterMountedRoot(Child& child);
 void FinishRootfs(const Child& child);
 
 // child_mounts.cc: bind mounts. The sources are opened in the host's tree

@@ -123,6 +123,35 @@ void EnterRootfs(Child& child) {
   if (child.root_fd < 0) Die(child, kStepPivot, "/");
 }
 
+void EnterMountedRoot(Child& child) {
+  // Until here the process was in the host's mount namespace, where it opened
+  // what is to be mounted. This one has an empty tmpfs for a root, and its
+  // copy costs the same whatever the host has mounted; nothing needs to be
+  // unmounted, which would wait for an RCU grace period.
+  if (setns(child.mount_namespace, CLONE_NEWNS) != 0) {
+    Die(child, kStepNamespaces, "setns");
+  }
+  // For CLONE_NEWCGROUP see EnterRootfs.
+  const bool cgroup = child.plan->Has(kFlagOwnCgroupNamespace);
+  if (unshare(CLONE_NEWNS | (cgroup ? CLONE_NEWCGROUP : 0)) != 0) {
+    Die(child, kStepNamespaces, "unshare");
+  }
+  // As an initramfs hands over: the root lies upon what is empty. Whoever
+  // climbs out of the chroot comes to the same root again, for it is the
+  // topmost mount there.
+  if (move_mount(child.root_mount, "", AT_FDCWD, "/",
+                 MOVE_MOUNT_F_EMPTY_PATH) != 0) {
+    Die(child, kStepRootfs, child.plan->String(child.plan->header().base_dir));
+  }
+  if (fchdir(child.root_mount) != 0 || chroot(".") != 0) {
+    Die(child, kStepPivot, "/");
+  }
+  close(child.root_mount);
+  close(child.mount_namespace);
+  child.root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (child.root_fd < 0) Die(child, kStepPivot, "/");
+}
+
 void FinishRootfs(const Child& child) {
   struct mount_attr attr = {};
   if (child.plan->Has(kFlagReadonlyRootfs)) attr.attr_set = MOUNT_ATTR_RDONLY;

@@ -19,7 +19,7 @@ void CloseRange(const Child& child, int first, int last) {
 }
 
 // Closes 3 and above but `keep` (unsorted, -1 for none).
-void CloseAllBut(const Child& child, const int (&keep)[4]) {
+void CloseAllBut(const Child& child, const int (&keep)[6]) {
   int next = 3;
   while (true) {
     int lowest = -1;
@@ -67,8 +67,9 @@ void TakeDescriptors(Child& child) {
   for (int i = 0; i < 3; ++i) {
     if (dup2(copies[i], i) < 0) Die(child, kStepStdio, "dup2");
   }
-  CloseAllBut(child, {child.report_fd, child.console_socket, child.target_pidfd,
-                      child.pod_shm_fd});
+  CloseAllBut(child,
+              {child.report_fd, child.console_socket, child.target_pidfd,
+               child.pod_shm_fd, child.root_mount, child.mount_namespace});
 }
 
 void FinishStdio(const Child& child) {

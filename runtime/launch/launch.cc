@@ -123,7 +123,9 @@ struct CloneResult {
   int pidfd = -1;
 };
 
-CloneResult Clone(const WireHeader& header, int cgroup_fd) {
+// A child with a root that is mounted already makes its mount namespace by
+// itself, out of a smaller one than the caller's.
+CloneResult Clone(const WireHeader& header, int cgroup_fd, bool has_root) {
   CloneResult result;
   struct clone_args args = {};
   args.flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND;
@@ -134,7 +136,7 @@ CloneResult Clone(const WireHeader& header, int cgroup_fd) {
     args.cgroup = static_cast<uint64_t>(cgroup_fd);
   }
   if (header.kind == static_cast<uint32_t>(Kind::kContainer)) {
-    args.flags |= CLONE_NEWNS;
+    if (!has_root) args.flags |= CLONE_NEWNS;
     if (header.pid_namespace == static_cast<uint32_t>(PidNamespace::kOwn)) {
       args.flags |= CLONE_NEWPID;
     }
@@ -155,10 +157,12 @@ int Launch(const void* bytes, size_t size, const LaunchFds& fds,
   const WireHeader& header = plan.header();
 
   // The child puts stdio there; every program has its own open anyway.
-  if (fds.pod_shm_fd >= 0 && fds.pod_shm_fd <= 2) {
+  for (const int fd : {fds.pod_shm_fd, fds.root_fd, fds.mount_namespace_fd}) {
+    if (fd < 0 || fd > 2) continue;
     errno = EBADF;
-    return Fail(failure, kStepChannels, "pod_shm_fd");
+    return Fail(failure, kStepChannels, "a descriptor for the child");
   }
+  const bool has_root = fds.root_fd >= 0 && fds.mount_namespace_fd >= 0;
   // Inherited: nobody in the container's PID namespace can ptrace the child
   // or open its descriptors before it has exec'ed (CVE-2016-9962).
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
@@ -188,7 +192,7 @@ int Launch(const void* bytes, size_t size, const LaunchFds& fds,
     if (wants_join && (join < 0 || !pid_namespace.Join(join))) {
       return Fail(failure, kStepPidNamespace, "setns");
     }
-    clone = Clone(header, fds.cgroup_fd);
+    clone = Clone(header, fds.cgroup_fd, has_root);
     if (clone.pid == 0) {
       Child child;
       child.plan = &plan;
@@ -196,6 +200,10 @@ int Launch(const void* bytes, size_t size, const LaunchFds& fds,
       child.console_socket = channels.console_child.get();
       child.target_pidfd = target.get();
       child.pod_shm_fd = fds.pod_shm_fd;
+      if (has_root) {
+        child.root_mount = fds.root_fd;
+        child.mount_namespace = fds.mount_namespace_fd;
+      }
       child.stdio[0] = fds.stdin_fd;
       child.stdio[1] = fds.stdout_fd;
       child.stdio[2] = fds.stderr_fd;

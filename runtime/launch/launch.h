@@ -30,6 +30,11 @@ struct LaunchFds {
   int pod_pidns_fd = -1;  // for PidNamespace::kPod
   // MakePodShm's (pod_shm.h), for mounts with pod_shm; 3 or more.
   int pod_shm_fd = -1;
+  // Both or none, 3 or more: the container's root, a detached mount to be
+  // attached instead of the plan's, and the mount namespace to attach it in a
+  // copy of (os/detached_mount.h), in which nothing of the host's is.
+  int root_fd = -1;
+  int mount_namespace_fd = -1;
 };
 
 struct Launched {

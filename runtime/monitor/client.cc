@@ -23,6 +23,8 @@ namespace {
 
 static_assert(kMonitorNetnsFd == kNetnsFd);
 
+// Of the protocol: from it on kStart may bring a root.
+constexpr uint16_t kRootVersion = 2;
 constexpr auto kHelloTimeout = std::chrono::seconds(5);
 
 // A request's bytes, and the number that its answer will bear.
@@ -55,6 +57,7 @@ class Client : public MonitorClient {
 
   pid_t pid() const override { return pid_; }
   uint64_t start_ticks() const override { return start_ticks_; }
+  bool TakesRoot() const override { return version_ >= kRootVersion; }
   absl::StatusOr<Sandbox> SetUpSandbox(const SandboxRequest& request,
                                        Deadline deadline) override;
   absl::StatusOr<Started> Start(const StartRequest& request,
@@ -85,6 +88,7 @@ class Client : public MonitorClient {
   const std::string pod_id_;
   pid_t pid_ = 0;
   uint64_t start_ticks_ = 0;
+  uint16_t version_ = 0;
   std::shared_ptr<ClientConnection> connection_;
 };
 
@@ -140,6 +144,7 @@ absl::StatusOr<std::vector<ContainerReport>> Client::TakeHello(
   }
   pid_ = hello.pid;
   start_ticks_ = hello.start_ticks;
+  version_ = answer.reader.version();
   std::vector<ContainerReport> containers;
   for (const std::unique_ptr<Incoming>& report : reports) {
     ReportMessage message;
@@ -250,6 +255,8 @@ absl::StatusOr<Started> Client::Start(const StartRequest& request,
   message.stdin_once = request.stdin_once;
   message.terminal = request.terminal;
   message.cgroup_fd = request.cgroup_fd;
+  message.root_fd = request.root_fd;
+  message.mount_namespace_fd = request.mount_namespace_fd;
   return StartWith(message, MessageType::kStart, request.plan, deadline);
 }
 

@@ -84,6 +84,10 @@ struct StartRequest {
   std::string container_id;
   std::string plan;    // EncodePlan's bytes (sent as a sealed memfd)
   int cgroup_fd = -1;  // the leaf's directory; the monitor keeps a copy
+  // Only for a monitor that TakesRoot, and both or none: the container's root,
+  // mounted ahead, and os::EmptyMountNamespace's.
+  int root_fd = -1;
+  int mount_namespace_fd = -1;
   // Absolute, in a directory that exists; empty: output is discarded. Made
   // with mode 0640; what is there already is appended to.
   std::string log_path;
@@ -173,6 +177,9 @@ class MonitorClient {
 
   virtual pid_t pid() const = 0;
   virtual uint64_t start_ticks() const = 0;
+  // Whether Start may bring a root (StartRequest); an older one would ignore
+  // it and mount a second one.
+  virtual bool TakesRoot() const = 0;
 
   // Once, first.
   virtual absl::StatusOr<Sandbox> SetUpSandbox(const SandboxRequest& request,

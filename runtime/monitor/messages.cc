@@ -42,6 +42,8 @@ enum Tag : uint16_t {
   kConsoleFd = 35,
   kSignalNumber = 36,
   kShmBytes = 37,
+  kRootFd = 38,
+  kMountNamespaceFd = 39,
 };
 
 // Numbers are sent as 64 bits, negative ones by sign extension.
@@ -225,6 +227,8 @@ void Put(MessageWriter* writer, const StartMessage& message) {
   writer->PutFd(kStdinFd, message.stdin_fd);
   writer->PutFd(kStdoutFd, message.stdout_fd);
   writer->PutFd(kStderrFd, message.stderr_fd);
+  writer->PutFd(kRootFd, message.root_fd);
+  writer->PutFd(kMountNamespaceFd, message.mount_namespace_fd);
 }
 
 bool Get(const MessageReader& reader, ReceivedFds* fds, StartMessage* message) {
@@ -240,6 +244,8 @@ bool Get(const MessageReader& reader, ReceivedFds* fds, StartMessage* message) {
   message->stdin_fd = reader.TakeFd(kStdinFd, fds);
   message->stdout_fd = reader.TakeFd(kStdoutFd, fds);
   message->stderr_fd = reader.TakeFd(kStderrFd, fds);
+  message->root_fd = reader.TakeFd(kRootFd, fds);
+  message->mount_namespace_fd = reader.TakeFd(kMountNamespaceFd, fds);
   return IsMonitorId(message->id) && message->plan_fd >= 0;
 }
 

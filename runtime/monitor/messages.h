@@ -131,6 +131,10 @@ struct StartMessage {
   int stdin_fd = -1;
   int stdout_fd = -1;
   int stderr_fd = -1;
+  // kStart, from version 2 on: a root that is mounted already, and the mount
+  // namespace to attach it in (launch::LaunchFds).
+  int root_fd = -1;
+  int mount_namespace_fd = -1;
 };
 void Put(MessageWriter* writer, const StartMessage& message);
 // False if the id is no id or there is no plan; fds are then still filled.

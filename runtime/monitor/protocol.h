@@ -19,14 +19,15 @@
 
 namespace pinion::monitor {
 
-inline constexpr uint16_t kProtocolVersion = 1;
+// 2: kStart may bring a root that is mounted already.
+inline constexpr uint16_t kProtocolVersion = 2;
 // Both ends refuse what is longer. Well below the default SO_SNDBUF.
 inline constexpr size_t kMaxMessage = 32 * 1024;
 inline constexpr size_t kMaxMessageFds = 6;
 
 struct MessageHeader {
   uint32_t magic;    // kMagic
-  uint16_t version;  // of the sender; for information only
+  uint16_t version;  // of the sender; says what it understands
   uint16_t type;
   uint32_t length;  // of the whole message
   uint32_t reserved;

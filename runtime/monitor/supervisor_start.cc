@@ -36,12 +36,16 @@ struct BorrowedFds {
               request.stderr_fd,
               request.cgroup_fd,
               -1,
-              -1} {}
+              -1,
+              request.root_fd,
+              request.mount_namespace_fd} {}
   ~BorrowedFds() {
     CloseFd(&plan);
     CloseFd(&child.stdin_fd);
     CloseFd(&child.stdout_fd);
     CloseFd(&child.stderr_fd);
+    CloseFd(&child.root_fd);
+    CloseFd(&child.mount_namespace_fd);
   }
   int plan;
   launch::LaunchFds child;  // its cgroup_fd is the process's own

@@ -189,6 +189,31 @@ TEST(RestartTest, TwentyLogWritersSurviveASigkill) {
   }
 }
 
+// A root mounted ahead ends with its daemon and leaves its mark in the
+// writable layer, over which the next mount must not stumble.
+TEST(RestartTest, AContainerCreatedBeforeASigkillStartsAfterIt) {
+  DaemonBed bed;
+  const auto config = bed.PodConfig("created");
+  const std::string pod = bed.RunPod(config);
+  const std::string id = bed.Create(
+      pod, config, bed.ContainerConfig("app", {"sh", "-c", "echo up >/file"}));
+  const std::string layer = bed.root() + "/containers/" + id;
+  const auto deadline =
+      std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!std::filesystem::exists(layer + "/work/work/incompat")) {
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline)
+        << "the root was not mounted ahead";
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  bed.Kill();
+  bed.Start();
+  bed.StartContainer(id);
+  EXPECT_EQ(bed.AwaitExit(id).exit_code(), 0);
+  EXPECT_TRUE(std::filesystem::exists(layer + "/upper/file"));
+  EXPECT_TRUE(bed.StopPod(pod).ok());
+  EXPECT_TRUE(bed.RemovePod(pod).ok());
+}
+
 TEST(RestartTest, EverythingIsFoundAgain) {
   DaemonBed bed;
   const auto config = bed.PodConfig("found");

@@ -15,6 +15,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "os/detached_mount.h"
 #include "os/file.h"
 #include "runtime/launch/plan_writer.h"
 #include "runtime/launch/process_start.h"
@@ -171,7 +172,38 @@ LaunchSpec LaunchTest::ExecIn(const Process& container,
   return spec;
 }
 
+bool LaunchTest::RootsAhead() {
+  return getenv("PINION_ROOTS_AHEAD") != nullptr;
+}
+
+os::UniqueFd LaunchTest::MountAhead(const LaunchSpec& spec) {
+  const Rootfs& rootfs = spec.rootfs;
+  if (!RootsAhead() || spec.kind != Kind::kContainer || rootfs.upper.empty()) {
+    return os::UniqueFd();
+  }
+  os::Overlay overlay;
+  for (const std::string& lower : rootfs.lowers) {
+    overlay.lowers.push_back(rootfs.base_dir + "/" + lower);
+  }
+  overlay.upper = rootfs.base_dir + "/" + rootfs.upper;
+  overlay.work = rootfs.base_dir + "/" + rootfs.work;
+  overlay.is_volatile = rootfs.is_volatile;
+  auto mounted = os::MountOverlay(overlay);
+  // What cannot be mounted ahead is the process's own to mount.
+  return mounted.ok() ? *std::move(mounted) : os::UniqueFd();
+}
+
 Process LaunchTest::Start(const LaunchSpec& spec, LaunchFds fds) {
+  const os::UniqueFd root = MountAhead(spec);
+  os::UniqueFd mounts;
+  if (root.valid()) {
+    auto made = os::EmptyMountNamespace();
+    EXPECT_TRUE(made.ok()) << made.status();
+    if (made.ok()) mounts = *std::move(made);
+    fds.root_fd = root.get();
+    fds.mount_namespace_fd = mounts.get();
+  }
+
   int in[2], out[2], err[2];
   EXPECT_EQ(pipe2(in, O_CLOEXEC), 0);
   EXPECT_EQ(pipe2(out, O_CLOEXEC), 0);

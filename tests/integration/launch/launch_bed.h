@@ -71,6 +71,9 @@ class LaunchTest : public testing::Test {
   LaunchSpec ExecIn(const Process& container,
                     const std::vector<std::string>& argv);
 
+  // Whether Start mounts the containers' roots by itself, as the daemon does,
+  // or leaves it to the process: every test runs both ways.
+  static bool RootsAhead();
   Process Start(const LaunchSpec& spec, LaunchFds fds = {});
   Outcome Run(const LaunchSpec& spec, LaunchFds fds = {});
 
@@ -83,6 +86,8 @@ class LaunchTest : public testing::Test {
   std::string ReadFile(const std::string& path);
 
  private:
+  os::UniqueFd MountAhead(const LaunchSpec& spec);
+
   std::string dir_;
   std::string last_upper_;
   int containers_ = 0;

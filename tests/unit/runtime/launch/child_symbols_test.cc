@@ -16,7 +16,7 @@ namespace {
 const std::set<std::string>& Allowed() {
   static const std::set<std::string> allowed = {
       // Wrappers of one system call each.
-      "_exit", "chdir", "close", "dup2", "execve", "fchdir", "fchown",
+      "_exit", "chdir", "chroot", "close", "dup2", "execve", "fchdir", "fchown",
       "fchownat", "fcntl", "fsconfig", "fsmount", "fsopen", "fstat", "fstat64",
       "fstatat", "fstatat64", "fstatfs", "fstatfs64", "ioctl", "mkdirat",
       "mknodat", "mmap", "mmap64", "mount", "mount_setattr", "move_mount",
