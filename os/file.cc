@@ -136,6 +136,8 @@ absl::Status MakeDirAt(int dir, const std::string& path, mode_t mode) {
 }
 
 absl::Status MakeDirs(const std::string& path, mode_t mode) {
+  // Mostly it, or at least its parent, is there.
+  if (MakeDirAt(AT_FDCWD, path, mode).ok()) return absl::OkStatus();
   for (size_t slash = path.find('/', 1); slash != std::string::npos;
        slash = path.find('/', slash + 1)) {
     PINION_RETURN_IF_ERROR(MakeDirAt(AT_FDCWD, path.substr(0, slash), mode));

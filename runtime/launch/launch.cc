@@ -92,6 +92,12 @@ bool OpenTarget(const WireHeader& header, Fd* pidfd) {
   return false;
 }
 
+bool IsOwnChild(const WireHeader& header, const LaunchFds& fds) {
+  return fds.own_child_pidfd > 2 && fds.own_child > 0 &&
+         header.target_pid == fds.own_child && header.target_start_ticks != 0 &&
+         header.target_start_ticks == fds.own_child_start_ticks;
+}
+
 bool NeedsTarget(const WireHeader& header) {
   return header.kind == static_cast<uint32_t>(Kind::kExec) ||
          header.pid_namespace == static_cast<uint32_t>(PidNamespace::kTarget);
@@ -172,15 +178,19 @@ int Launch(const void* bytes, size_t size, const LaunchFds& fds,
   if (!MakeChannels(plan.Has(kFlagTerminal), &channels)) {
     return Fail(failure, kStepChannels, "pipe");
   }
-  Fd target;
-  if (NeedsTarget(header) && !OpenTarget(header, &target)) {
-    return Fail(failure, kStepTarget, "pid");
+  Fd opened;
+  int target = -1;
+  if (NeedsTarget(header)) {
+    if (!IsOwnChild(header, fds) && !OpenTarget(header, &opened)) {
+      return Fail(failure, kStepTarget, "pid");
+    }
+    target = opened.get() >= 0 ? opened.get() : fds.own_child_pidfd;
   }
 
   CloneResult clone;
   {
     ChildrensPidNamespace pid_namespace;
-    int join = target.get();
+    int join = target;
     if (header.kind == static_cast<uint32_t>(Kind::kContainer) &&
         header.pid_namespace == static_cast<uint32_t>(PidNamespace::kPod)) {
       join = fds.pod_pidns_fd;
@@ -198,7 +208,7 @@ int Launch(const void* bytes, size_t size, const LaunchFds& fds,
       child.plan = &plan;
       child.report_fd = channels.report_write.get();
       child.console_socket = channels.console_child.get();
-      child.target_pidfd = target.get();
+      child.target_pidfd = target;
       child.pod_shm_fd = fds.pod_shm_fd;
       if (has_root) {
         child.root_mount = fds.root_fd;

@@ -35,6 +35,12 @@ struct LaunchFds {
   // copy of (os/detached_mount.h), in which nothing of the host's is.
   int root_fd = -1;
   int mount_namespace_fd = -1;
+  // A child of the caller's that is not reaped, so its number is nobody
+  // else's: if the plan's target is this process, it is not looked for again.
+  // The descriptor is 3 or more.
+  pid_t own_child = -1;
+  uint64_t own_child_start_ticks = 0;
+  int own_child_pidfd = -1;
 };
 
 struct Launched {

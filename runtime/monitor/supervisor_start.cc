@@ -38,7 +38,10 @@ struct BorrowedFds {
               -1,
               -1,
               request.root_fd,
-              request.mount_namespace_fd} {}
+              request.mount_namespace_fd,
+              -1,
+              0,
+              -1} {}
   ~BorrowedFds() {
     CloseFd(&plan);
     CloseFd(&child.stdin_fd);
@@ -83,12 +86,23 @@ void Supervisor::Start(const StartMessage& request, bool exec,
   fds.child.pod_pidns_fd = namespaces_->pidns_fd();
   fds.child.pod_shm_fd = namespaces_->shm_fd();
 
+  if (exec) NameTarget(request.container_id, &fds.child);
+
   const bool started = (exec || OpenStdio(process, request, &fds.child)) &&
                        LaunchPlan(process, fds.plan, fds.child);
   if (!started) {
     process->finished_at_ns = WallNanos();
     Conclude(process);
   }
+}
+
+void Supervisor::NameTarget(std::string_view container_id,
+                            launch::LaunchFds* fds) {
+  const Process* target = table_.Find(container_id);
+  if (target == nullptr || target->state != ProcessState::kRunning) return;
+  fds->own_child = target->pid;
+  fds->own_child_start_ticks = target->start_ticks;
+  fds->own_child_pidfd = target->pidfd;
 }
 
 bool Supervisor::OpenStdio(Process* process, const StartMessage& request,

@@ -116,13 +116,23 @@ std::string CapabilityName(int capability) {
   return absl::StrCat("CAP_", kNames[index]);
 }
 
-uint64_t AvailableCapabilities() {
+namespace {
+
+uint64_t ReadBoundingSet() {
   uint64_t set = 0;
   for (int capability = 0; capability < 64; ++capability) {
     const int held = prctl(PR_CAPBSET_READ, capability, 0, 0, 0);
     if (held < 0) break;
     if (held == 1) set |= Bit(capability);
   }
+  return set;
+}
+
+}  // namespace
+
+uint64_t AvailableCapabilities() {
+  // Nothing here ever drops one: asked for once, not with every plan.
+  static const uint64_t set = ReadBoundingSet();
   return set;
 }
 
