@@ -26,11 +26,15 @@ constexpr size_t kOutputLimit = size_t{16} << 20;
 constexpr std::chrono::seconds kKillDeadline(5);
 constexpr std::chrono::seconds kLongestTimeout(365 * 24 * 3600);
 
+// Of a pipe in one go: no pipe of ours holds more, and a writer that is as
+// fast as we are must not keep us from the other one, nor from the clock.
+constexpr int kReadsPerTurn = 16;
+
 // Reads what is there. What exceeds the limit is dropped, so that the writer
 // never blocks on us. Closes the pipe at its end.
 void Drain(os::UniqueFd& pipe, std::string* data) {
   char buffer[65536];
-  while (pipe.valid()) {
+  for (int i = 0; i < kReadsPerTurn && pipe.valid(); ++i) {
     const ssize_t n = read(pipe.get(), buffer, sizeof(buffer));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) return;

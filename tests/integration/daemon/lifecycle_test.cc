@@ -262,6 +262,28 @@ TEST(LifecycleTest, ExecTimesOutWithItsWholeTree) {
   EXPECT_EQ(left.stdout(), "0\n");
 }
 
+// Writers that together are faster than any reader: the time-out is kept.
+TEST(LifecycleTest, AnExecThatWritesWithoutEndTimesOut) {
+  DaemonBed bed;
+  const auto config = bed.PodConfig("flood");
+  const std::string pod = bed.RunPod(config);
+  const std::string id = bed.RunContainer(
+      pod, config, bed.ContainerConfig("app", {"sleep", "1000"}));
+  cri::ExecSyncRequest request;
+  request.set_container_id(id);
+  for (const char* word :
+       {"sh", "-c",
+        "for i in 1 2 3 4 5 6 7 8; do cat /dev/zero & done; cat /dev/zero"}) {
+    request.add_cmd(word);
+  }
+  request.set_timeout(1);
+  cri::ExecSyncResponse response;
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(bed.client().Call(request, &response).code(),
+            absl::StatusCode::kDeadlineExceeded);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+}
+
 TEST(LifecycleTest, AGrandchildThatKeepsStdoutDoesNotHoldAnExec) {
   DaemonBed bed;
   const auto config = bed.PodConfig("daemonize");
