@@ -125,17 +125,14 @@ RpcDecorator::~RpcDecorator() = default;
 
 void RpcDecorator::CountCalls(int by) {
   in_flight_.Add(by);
-  const absl::MutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   calls_ += by;
+  if (calls_ == 0) idle_.notify_all();
 }
 
 bool RpcDecorator::AwaitIdle(std::chrono::milliseconds timeout) {
-  const absl::MutexLock lock(&mutex_);
-  const auto idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return calls_ == 0;
-  };
-  return mutex_.AwaitWithTimeout(absl::Condition(&idle),
-                                 absl::FromChrono(timeout));
+  std::unique_lock<std::mutex> lock(mutex_);
+  return idle_.wait_for(lock, timeout, [this] { return calls_ == 0; });
 }
 
 absl::Status RpcDecorator::Run(std::string_view name,

@@ -16,15 +16,15 @@
 #define PINION_CRI_RPC_DECORATOR_H_
 
 #include <chrono>
+#include <condition_variable>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string_view>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "cri/rpc_fields.h"
@@ -51,13 +51,13 @@ class RpcDecorator {
   }
 
   // Waits until no call is under way; false if that takes longer.
-  bool AwaitIdle(std::chrono::milliseconds timeout) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool AwaitIdle(std::chrono::milliseconds timeout);
 
  private:
   struct Method;
   using Describe = absl::FunctionRef<void(std::vector<LogField>&)>;
 
-  void CountCalls(int by) ABSL_LOCKS_EXCLUDED(mutex_);
+  void CountCalls(int by);
   absl::Status Run(std::string_view method,
                    absl::FunctionRef<absl::Status()> call, Describe describe);
   void LogCall(const Method& method, const absl::Status& status, double seconds,
@@ -66,8 +66,11 @@ class RpcDecorator {
   metrics::Registry& metrics_;
   const Clock& clock_;
   metrics::Gauge& in_flight_;
-  absl::Mutex mutex_;
-  int calls_ ABSL_GUARDED_BY(mutex_) = 0;
+  // The standard's, which waits on the monotonic clock; Abseil's time-outs
+  // move with the wall clock.
+  std::mutex mutex_;
+  std::condition_variable idle_;
+  int calls_ = 0;  // guarded by mutex_
   // Filled by the constructor, only read afterwards.
   std::map<std::string_view, std::unique_ptr<Method>> methods_;
 };

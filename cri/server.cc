@@ -12,8 +12,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/synchronization/notification.h"
-#include "absl/time/time.h"
+#include "base/gate.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "cri/grpc_services.h"
@@ -27,6 +26,8 @@ namespace {
 // the last one takes a call; after a burst all but kMaxPollers end.
 constexpr int kMinPollers = 1;
 constexpr int kMaxPollers = 4;
+// For handlers to end after their calls were cancelled.
+constexpr std::chrono::milliseconds kCancelGrace(250);
 
 // What gRPC has to say (errors only, unless GRPC_VERBOSITY asks for more).
 void LogForGrpc(gpr_log_func_args* args) {
@@ -138,14 +139,13 @@ class Server::Impl {
         shutdown_thread_ = std::thread([this, grace] {
           (void)decorator_.AwaitIdle(grace);
           server_->Shutdown(std::chrono::system_clock::now());
-          drained_.Notify();
+          drained_.Open();
         });
       }
     }
-    // Handlers that end with the cancellation get a moment more.
-    const absl::Duration wait =
-        absl::FromChrono(grace) + absl::Milliseconds(250);
-    if (drained_.WaitForNotificationWithTimeout(wait)) return absl::OkStatus();
+    const auto deadline =
+        std::chrono::steady_clock::now() + grace + kCancelGrace;
+    if (drained_.WaitUntil(deadline)) return absl::OkStatus();
     return absl::DeadlineExceededError("calls are still under way");
   }
 
@@ -156,7 +156,7 @@ class Server::Impl {
   std::unique_ptr<grpc::Server> server_;
   absl::Mutex mutex_;
   std::thread shutdown_thread_ ABSL_GUARDED_BY(mutex_);
-  absl::Notification drained_;
+  Gate drained_;
 };
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -3,13 +3,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <stdexcept>
 #include <string>
+#include <thread>
 
 #include "admin.pb.h"
 #include "cri/api.h"
 #include "metrics/metrics.h"
 #include "tests/support/fake_clock.h"
+#include "tests/support/wall_clock_step.h"
 #include "tests/unit/cri/requests.h"
 
 namespace pinion::cri {
@@ -73,6 +76,23 @@ TEST_F(RpcDecoratorTest, InFlightCountsWhileTheHandlerRuns) {
                             HasSubstr("pinion_cri_rpc_in_flight 1"));
                 return absl::OkStatus();
               }).ok());
+}
+
+// The clock jumps a year back while calls are awaited.
+TEST_F(RpcDecoratorTest, AStepOfTheWallClockMovesNoDeadline) {
+  (void)Stop([&] {
+    const auto begin = std::chrono::steady_clock::now();
+    std::thread waiting([&] {
+      EXPECT_FALSE(decorator_.AwaitIdle(std::chrono::milliseconds(300)));
+    });
+    testing_support::wall_clock_step_seconds = -365 * 24 * 3600;
+    waiting.join();
+    testing_support::wall_clock_step_seconds = 0;
+    EXPECT_GE(std::chrono::steady_clock::now() - begin,
+              std::chrono::milliseconds(300));
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(decorator_.AwaitIdle(std::chrono::milliseconds(0)));
 }
 
 TEST_F(RpcDecoratorTest, KeepsCodeAndMessage) {
