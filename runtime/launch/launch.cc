@@ -85,9 +85,8 @@ bool MakeChannels(bool terminal, Channels* channels) {
 bool OpenTarget(const WireHeader& header, Fd* pidfd) {
   pidfd->Reset(static_cast<int>(syscall(SYS_pidfd_open, header.target_pid, 0)));
   if (!pidfd->MoveUp()) return false;
-  if (header.target_start_ticks == 0) return true;
   const uint64_t ticks = ProcessStartTicks(header.target_pid);
-  if (ticks == header.target_start_ticks) return true;
+  if (ticks != 0 && ticks == header.target_start_ticks) return true;
   errno = ESRCH;
   return false;
 }

@@ -129,7 +129,7 @@ struct LaunchSpec {
   // init, whose namespaces (mnt, pid, cgroup, and the pod's) are joined.
   pid_t target_pid = 0;
   // The init process's start time (field 22 of stat): a reused pid is
-  // refused with ESRCH. 0: not checked.
+  // refused with ESRCH, and so is 0.
   uint64_t target_start_ticks = 0;
   // A cgroup namespace rooted at the container's leaf. Without one, a
   // kernel mount of cgroup2 is refused (EPERM): made in the initial cgroup

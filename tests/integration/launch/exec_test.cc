@@ -76,14 +76,17 @@ TEST_F(ExecTest, WorkingDirectoryIsNotMade) {
 TEST_F(ExecTest, ReusedPidIsRefused) {
   Process container = Sleeper();
   LaunchSpec spec = ExecIn(container, {"true"});
-  spec.target_start_ticks += 1;
-  const std::string plan = EncodePlan(spec);
-  Launched launched;
-  Failure failure;
-  EXPECT_EQ(launch::Launch(plan.data(), plan.size(), {}, &launched, &failure),
-            -1);
-  EXPECT_EQ(failure.error, ESRCH);
-  EXPECT_STREQ(StepName(failure.step), "find target process");
+  // Of another process, and of one that nobody looked at.
+  for (const uint64_t ticks : {spec.target_start_ticks + 1, uint64_t{0}}) {
+    spec.target_start_ticks = ticks;
+    const std::string plan = EncodePlan(spec);
+    Launched launched;
+    Failure failure;
+    EXPECT_EQ(launch::Launch(plan.data(), plan.size(), {}, &launched, &failure),
+              -1);
+    EXPECT_EQ(failure.error, ESRCH);
+    EXPECT_STREQ(StepName(failure.step), "find target process");
+  }
 }
 
 TEST_F(ExecTest, CallerStaysInItsOwnPidNamespace) {
