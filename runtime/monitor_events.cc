@@ -72,6 +72,17 @@ void MarkExited(Context& context, Container& container,
        {"reason", record->reason()}});
 }
 
+bool AwaitEnd(const Container& container,
+              std::chrono::steady_clock::time_point deadline) {
+  const auto client = container.pod->Monitor();
+  return container.record.Await(
+      [&client](const state::ContainerRecord& record) {
+        return record.state() != state::CONTAINER_RUNNING ||
+               client == nullptr || client->lost();
+      },
+      deadline);
+}
+
 void MarkKilled(Context& context, Container& container,
                 const std::string& reason, const std::string& message) {
   monitor::ExitRecord exit;
@@ -97,6 +108,10 @@ monitor::Callbacks CallbacksFor(Context& context, const PodPtr& pod) {
     const PodPtr lost = weak.lock();
     if (lost == nullptr) return;
     context.execs.PodLost(lost->id);
+    for (const ContainerPtr& container :
+         context.objects.ContainersOf(lost->id)) {
+      container->record.Wake();  // AwaitEnd
+    }
     context.work->Add([&context, lost] { ReapLostPod(context, lost); });
   };
   return callbacks;

@@ -77,6 +77,10 @@ monitor::Callbacks CallbacksFor(Context& context, const PodPtr& pod);
 // Publishes an end, once; later reports of the same container change nothing.
 void MarkExited(Context& context, Container& container,
                 const monitor::ExitRecord& record);
+// Waits until the container does not run, or its pod's monitor, which would
+// tell, is gone; false at the deadline.
+bool AwaitEnd(const Container& container,
+              std::chrono::steady_clock::time_point deadline);
 // For a container whose end nobody saw: exit code 137 and a reason.
 void MarkKilled(Context& context, Container& container,
                 const std::string& reason, const std::string& message);

@@ -41,6 +41,12 @@ class RecordCell {
     return current_;
   }
 
+  // Lets Await look again, for a predicate that looks at more than the record.
+  void Wake() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    changed_.notify_all();
+  }
+
   // Waits until predicate(record) holds; false if the deadline came first. A
   // step of the wall clock moves no deadline: the standard's condition
   // variable waits on the monotonic clock, Abseil's time-outs do not.

@@ -29,7 +29,13 @@ absl::Status KillContainer(Context& context, Container& container) {
       context.deps.container_cgroups->Kill(pod->cgroup(), container.id),
       absl::StrCat("kill container ", container.id));
   const auto deadline = std::chrono::steady_clock::now() + kKillDeadline;
-  if (container.record.Await(HasEnded, deadline)) return absl::OkStatus();
+  const bool awaited = AwaitEnd(container, deadline);
+  if (HasEnded(*container.record.Get())) return absl::OkStatus();
+  if (awaited) {
+    return absl::UnavailableError(
+        absl::StrCat("container ", container.id, " was killed, and the pod's ",
+                     "monitor is gone; its end is reported soon"));
+  }
   return absl::DeadlineExceededError(absl::StrCat(
       "container ", container.id, " was killed, but its end is not reported ",
       "after ", kKillDeadline.count(), " s; is a process in uninterruptible ",

@@ -38,12 +38,9 @@ void KillContainers(Context& context, const Pod& pod) {
            {"error", status.ToString()}});
     }
   }
-  if (pod.Monitor() == nullptr) return;
   const auto deadline = std::chrono::steady_clock::now() + kExitDeadline;
   for (const ContainerPtr& container : containers) {
-    container->record.Await(
-        [](const state::ContainerRecord& r) { return !IsRunning(r); },
-        deadline);
+    AwaitEnd(*container, deadline);
   }
 }
 

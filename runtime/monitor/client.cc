@@ -58,6 +58,7 @@ class Client : public MonitorClient {
   pid_t pid() const override { return pid_; }
   uint64_t start_ticks() const override { return start_ticks_; }
   bool TakesRoot() const override { return version_ >= kRootVersion; }
+  bool lost() const override { return connection_->hung_up(); }
   absl::StatusOr<Sandbox> SetUpSandbox(const SandboxRequest& request,
                                        Deadline deadline) override;
   absl::StatusOr<Started> Start(const StartRequest& request,

@@ -180,6 +180,9 @@ class MonitorClient {
   // Whether Start may bring a root (StartRequest); an older one would ignore
   // it and mount a second one.
   virtual bool TakesRoot() const = 0;
+  // Its socket has hung up: no call will be answered, no end reported. True
+  // before on_lost is called.
+  virtual bool lost() const = 0;
 
   // Once, first.
   virtual absl::StatusOr<Sandbox> SetUpSandbox(const SandboxRequest& request,

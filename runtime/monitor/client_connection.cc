@@ -127,7 +127,8 @@ bool ClientConnection::ReceiveOne() {
   auto message = std::make_unique<Incoming>();
   const int64_t size =
       ReceiveMessage(socket_.get(), buffer, sizeof(buffer), &message->fds);
-  if (size == -EAGAIN) return false;
+  // Of the daemon's own, and passing: the reactor asks again.
+  if (size == -EAGAIN || size == -ENOMEM || size == -ENOBUFS) return false;
   // It died with requests unread: what it had sent before is still there.
   if (size == -ECONNRESET) return true;
   if (size > 0) {
@@ -197,6 +198,11 @@ bool ClientConnection::WaitForHangUp(Deadline deadline) {
   std::unique_lock<std::mutex> lock(mutex_);
   return state_changed_.wait_until(lock, deadline,
                                    [this] { return state_ != State::kOpen; });
+}
+
+bool ClientConnection::hung_up() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return state_ == State::kHungUp;
 }
 
 void ClientConnection::ExpectHangUp() {

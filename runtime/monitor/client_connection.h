@@ -75,6 +75,8 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   // Waits until the monitor's end is gone. False at the deadline.
   bool WaitForHangUp(Deadline deadline);
 
+  bool hung_up() const;
+
   // From now on a hang-up is expected and calls nobody.
   void ExpectHangUp();
 
@@ -109,7 +111,7 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   os::Reactor& reactor_;
   const Handlers handlers_;
 
-  std::mutex mutex_;  // guards what follows
+  mutable std::mutex mutex_;  // guards what follows
   State state_ = State::kOpen;
   bool expect_hang_up_ = false;
   uint64_t last_sequence_ = 0;

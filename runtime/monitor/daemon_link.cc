@@ -9,12 +9,15 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "runtime/monitor/clock.h"
 #include "runtime/monitor/messages.h"
 
 namespace pinion::monitor {
 namespace {
 
 char receive_buffer[kMaxMessage];
+// Until accepting is tried again.
+constexpr int64_t kPauseNanos = 1'000'000'000;
 
 }  // namespace
 
@@ -33,7 +36,8 @@ int DaemonLink::Create(Loop* loop, int listening_socket, Handler* handler) {
 }
 
 void DaemonLink::ResumeAccepting() {
-  if (!listener_.active()) Create(loop_, listener_.fd, handler_);
+  if (accepting() || MonotonicNanos() - gave_up_ns_ < kPauseNanos) return;
+  Create(loop_, listener_.fd, handler_);
 }
 
 void DaemonLink::Acceptable(void* self, uint32_t) {
@@ -52,6 +56,7 @@ void DaemonLink::Accept() {
   if (fd < 0) {
     if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
       loop_->Remove(&listener_);
+      gave_up_ns_ = MonotonicNanos();
     }
     return;
   }

@@ -39,9 +39,10 @@ class DaemonLink {
   // Sends, or queues with copies of the descriptors. Dropped when nobody is
   // connected.
   void Send(MessageWriter* message);
-  // After a pause: accepting is given up for a while when there are no
-  // descriptors to be had, as the loop would only spin.
+  // Accepting is given up for a second when there are no descriptors to be
+  // had, as the loop would only spin. To be called with every turn.
   void ResumeAccepting();
+  bool accepting() const { return listener_.active(); }
   // Nothing waits to be sent.
   bool idle() const { return queue_ == nullptr; }
 
@@ -70,6 +71,7 @@ class DaemonLink {
   Watch listener_;
   Watch peer_;
   uint64_t generation_ = 0;
+  int64_t gave_up_ns_ = 0;
   Queued* queue_ = nullptr;
   Queued* queue_end_ = nullptr;
   size_t queued_bytes_ = 0;

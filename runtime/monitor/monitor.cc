@@ -41,10 +41,10 @@ int Monitor::Create(int listening_socket, int signal_fd) {
 
 void Monitor::Run() {
   while (!ShutdownIsDone()) {
-    int timeout_ms = trim_due_ ? kQuietMs : -1;
+    int timeout_ms = trim_due_ || !link_.accepting() ? kQuietMs : -1;
     if (shutdown_deadline_ns_ != 0) timeout_ms = kShutdownCheckMs;
     const bool quiet = loop_.Turn(timeout_ms) == 0;
-    if (quiet) link_.ResumeAccepting();
+    link_.ResumeAccepting();
     if (quiet && trim_due_) DropCleanPages();
     trim_due_ = !quiet;
     supervisor_.SendEvents();

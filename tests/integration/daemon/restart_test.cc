@@ -257,6 +257,27 @@ TEST(RestartTest, AMonitorThatDiedIsReported) {
   EXPECT_EQ(bed.PodStatus(pod).state(), cri::SANDBOX_NOTREADY);
 }
 
+TEST(RestartTest, AStopDoesNotWaitForAMonitorThatDied) {
+  DaemonBed bed;
+  const auto config = bed.PodConfig("dying");
+  const std::string pod = bed.RunPod(config);
+  const std::string id = bed.RunContainer(
+      pod, config, bed.ContainerConfig("app", {"sleep", "1000"}));
+  const pid_t monitor = MonitorPid(bed, pod);
+  const pid_t init = InitPid(bed, id);
+  const uint64_t ticks = *os::ProcessStartTicks(init);
+  // It cannot report the container's end, for which the stop waits.
+  ASSERT_EQ(kill(monitor, SIGSTOP), 0);
+  const auto stopped_at = std::chrono::steady_clock::now();
+  std::thread stop([&] { EXPECT_TRUE(bed.StopPod(pod).ok()); });
+  EXPECT_TRUE(Ended(init, ticks));
+  ASSERT_EQ(kill(monitor, SIGKILL), 0);
+  stop.join();
+  EXPECT_LT(std::chrono::steady_clock::now() - stopped_at,
+            std::chrono::seconds(8));
+  EXPECT_EQ(bed.Status(id).exit_code(), 137);
+}
+
 TEST(RestartTest, AStoppedMonitorIsNotTakenForDead) {
   DaemonBed bed;
   const auto config = bed.PodConfig("silent");

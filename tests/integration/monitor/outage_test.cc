@@ -259,6 +259,28 @@ TEST_F(OutageTest, AMonitorWithoutDescriptorsRefusesAndRecovers) {
   EXPECT_EQ(events_.lost(), 0u);
 }
 
+// A container that writes leaves no quiet second.
+TEST_F(OutageTest, ABusyMonitorAcceptsAgainWhenThereAreDescriptors) {
+  StartPod();
+  Run("c1", "while :; do echo line; sleep 0.05; done");
+  const pid_t monitor = client_->pid();
+  rlimit before = {};
+  ASSERT_EQ(prlimit(monitor, RLIMIT_NOFILE, nullptr, &before), 0);
+  client_.reset();
+  const rlimit none = {0, before.rlim_max};
+  ASSERT_EQ(prlimit(monitor, RLIMIT_NOFILE, &none, nullptr), 0);
+  Events unanswered;
+  EXPECT_TRUE(absl::IsDeadlineExceeded(
+      MonitorClient::Reconnect("pod", pod_dir_fd_.get(), reactor(),
+                               unanswered.MakeCallbacks(), nullptr)
+          .status()));
+  ASSERT_EQ(prlimit(monitor, RLIMIT_NOFILE, &before, nullptr), 0);
+  std::vector<ContainerReport> containers;
+  client_ = Reconnect(later_, &containers);
+  ASSERT_NE(client_, nullptr);
+  EXPECT_EQ(containers.size(), 1u);
+}
+
 TEST_F(OutageTest, AStoppedDaemonDoesNotStopTheContainers) {
   int ready[2];
   ASSERT_EQ(pipe2(ready, O_CLOEXEC), 0);
