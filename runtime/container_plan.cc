@@ -21,6 +21,7 @@
 #include "runtime/plan/capabilities.h"
 #include "runtime/plan/devices.h"
 #include "runtime/plan/layer_stack.h"
+#include "runtime/plan/propagation.h"
 #include "runtime/plan/rootfs_defaults.h"
 #include "runtime/plan/seccomp.h"
 #include "runtime/plan/signals.h"
@@ -64,6 +65,17 @@ absl::StatusOr<int> StopSignalOf(const state::ContainerSpec& spec,
   return plan::ParseSignal(image.config.stop_signal);
 }
 
+launch::Propagation ToPropagation(state::MountPropagation propagation) {
+  switch (propagation) {
+    case state::PROPAGATION_HOST_TO_CONTAINER:
+      return launch::Propagation::kSlave;
+    case state::PROPAGATION_BIDIRECTIONAL:
+      return launch::Propagation::kShared;
+    default:
+      return launch::Propagation::kPrivate;
+  }
+}
+
 // A bad source is the request's fault, whatever errno says.
 absl::Status CheckMountSources(const state::ContainerSpec& spec) {
   for (const state::Mount& mount : spec.mounts()) {
@@ -73,6 +85,10 @@ absl::Status CheckMountSources(const state::ContainerSpec& spec) {
           absl::StrCat("mount source ", mount.host_path(), " for ",
                        mount.container_path(), ": ", os::ErrnoName(errno)));
     }
+    PINION_RETURN_IF_ERROR_AS(
+        plan::CheckPropagation(mount.host_path(),
+                               ToPropagation(mount.propagation())),
+        absl::StrCat("mount propagation for ", mount.container_path()));
   }
   return absl::OkStatus();
 }
@@ -196,17 +212,6 @@ std::vector<launch::Rlimit> Rlimits() {
   files.hard = std::min<uint64_t>(own.rlim_max, kOpenFilesHard);
   files.soft = std::min(files.hard, kOpenFilesSoft);
   return {files};
-}
-
-launch::Propagation ToPropagation(state::MountPropagation propagation) {
-  switch (propagation) {
-    case state::PROPAGATION_HOST_TO_CONTAINER:
-      return launch::Propagation::kSlave;
-    case state::PROPAGATION_BIDIRECTIONAL:
-      return launch::Propagation::kShared;
-    default:
-      return launch::Propagation::kPrivate;
-  }
 }
 
 // The pod's own files in /etc, where the request has none of its own.

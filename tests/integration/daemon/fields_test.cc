@@ -1,6 +1,7 @@
 // What a container sees of what was asked for.
 
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -45,6 +46,55 @@ class FieldsTest : public ::testing::Test {
 };
 
 using Lines = std::vector<std::string>;
+
+// A mount of a test's own on a scratch directory, with a propagation.
+class ScratchMount {
+ public:
+  ScratchMount(const std::string& path, unsigned long propagation)
+      : path_(path) {
+    std::filesystem::create_directories(path_);
+    EXPECT_EQ(mount("tmpfs", path_.c_str(), "tmpfs", 0, "size=64k"), 0);
+    EXPECT_EQ(mount(nullptr, path_.c_str(), nullptr, propagation, nullptr), 0);
+  }
+  ~ScratchMount() { EXPECT_EQ(umount2(path_.c_str(), MNT_DETACH), 0); }
+
+ private:
+  const std::string path_;
+};
+
+// Nothing would ever propagate from or to a private mount: the pod's author
+// is to know, not to wonder.
+TEST_F(FieldsTest, PropagationNeedsASharedMount) {
+  const std::string path = bed_.dir() + "/volume";
+  const auto pod_config = bed_.PodConfig("propagation");
+  const std::string pod = bed_.RunPod(pod_config);
+  const auto create = [&](cri::MountPropagation propagation) {
+    cri::CreateContainerRequest request;
+    request.set_pod_sandbox_id(pod);
+    *request.mutable_config() =
+        bed_.ContainerConfig("p" + std::to_string(serial_++), {"sleep", "9"});
+    auto* volume = request.mutable_config()->add_mounts();
+    volume->set_host_path(path);
+    volume->set_container_path("/data");
+    volume->set_propagation(propagation);
+    cri::CreateContainerResponse response;
+    return bed_.client().Call(request, &response);
+  };
+  {
+    const ScratchMount closed(path, MS_PRIVATE);
+    for (const auto propagation :
+         {cri::PROPAGATION_BIDIRECTIONAL, cri::PROPAGATION_HOST_TO_CONTAINER}) {
+      const absl::Status status = create(propagation);
+      EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+      EXPECT_NE(std::string(status.message()).find(path), std::string::npos)
+          << status;
+    }
+    EXPECT_TRUE(create(cri::PROPAGATION_PRIVATE).ok());
+  }
+  const ScratchMount shared(path, MS_SHARED);
+  EXPECT_TRUE(create(cri::PROPAGATION_BIDIRECTIONAL).ok());
+  EXPECT_TRUE(create(cri::PROPAGATION_HOST_TO_CONTAINER).ok());
+}
 
 TEST_F(FieldsTest, ProcessSettings) {
   EXPECT_EQ(Output("pwd; echo $WHO; echo $HOSTNAME; read c </proc/1/comm; "
