@@ -5,7 +5,9 @@
 #include <sys/sysmacros.h>
 
 #include <cerrno>
+#include <map>
 #include <set>
+#include <tuple>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -76,8 +78,19 @@ class Collector {
     if (paths_.insert(node.path).second) set_.nodes.push_back(node);
   }
 
+  // One rule for each device: an open for reading and writing is allowed only
+  // if a single rule has both.
   void Allow(const launch::DeviceNode& node, const std::string& access) {
-    set_.rules.push_back({node.type, node.major, node.minor, access});
+    const auto [at, added] = rules_.emplace(
+        std::tuple(node.type, node.major, node.minor), set_.rules.size());
+    if (added) {
+      set_.rules.push_back({node.type, node.major, node.minor, access});
+      return;
+    }
+    std::string& all = set_.rules[at->second].access;
+    for (const char c : access) {
+      if (all.find(c) == std::string::npos) all.push_back(c);
+    }
   }
 
   // Devices below `host`, as `container`/…; links are left out, as what they
@@ -119,6 +132,8 @@ class Collector {
 
   DeviceSet set_;
   std::set<std::string> paths_;
+  // Where in set_.rules a device's rule is.
+  std::map<std::tuple<char, uint32_t, uint32_t>, size_t> rules_;
 };
 
 absl::Status AddRequest(const DeviceRequest& request, Collector& collector) {

@@ -86,6 +86,17 @@ TEST_F(DevicesTest, LinkToADeviceIsFollowedWhenNamed) {
   EXPECT_EQ(Find(set, dir_ + "/link")->minor, 3u);
 }
 
+TEST_F(DevicesTest, RequestsForOneDeviceAreOneRule) {
+  const DeviceSet set = CompileDevices({{dir_ + "/sub/b", "/dev/r", "r"},
+                                        {dir_ + "/sub/b", "/dev/w", "w"}},
+                                       false)
+                            .value();
+  EXPECT_NE(Find(set, "/dev/r"), nullptr);
+  EXPECT_NE(Find(set, "/dev/w"), nullptr);
+  EXPECT_TRUE(Allows(set, 'b', 7, 9, "rw"))
+      << "an open for both needs one rule that has both";
+}
+
 TEST_F(DevicesTest, DirectoryMeansTheDevicesBelow) {
   const DeviceSet set = CompileDevices({{dir_, "/dev/x", "rw"}}, false).value();
   EXPECT_NE(Find(set, "/dev/x/a"), nullptr);
