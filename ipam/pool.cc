@@ -72,7 +72,9 @@ Pool::Pool(std::unique_ptr<PoolFile> file, IpRange range,
     : file_(std::move(file)),
       range_(std::move(range)),
       cooldown_ms_(static_cast<uint64_t>(options.cooldown.count())),
-      clock_(options.clock) {}
+      clock_(options.clock) {
+  file_->set_usable(range_.usable());
+}
 
 uint64_t Pool::NowMs() const {
   return static_cast<uint64_t>(

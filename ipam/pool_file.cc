@@ -65,6 +65,7 @@ struct PoolFile::Header {
   char boot_id[64];
   uint64_t checksum;  // of all bytes above
   alignas(64) std::atomic<uint64_t> cursor;
+  std::atomic<uint64_t> usable;  // 0: not known
 
   uint64_t ExpectedChecksum() const {
     return Checksum(this, offsetof(Header, checksum));
@@ -116,6 +117,17 @@ PoolFile::~PoolFile() { munmap(mapping_, bytes_); }
 
 std::atomic<uint64_t>& PoolFile::cursor() {
   return static_cast<Header*>(mapping_)->cursor;
+}
+
+uint64_t PoolFile::usable() const {
+  const uint64_t usable = static_cast<const Header*>(mapping_)->usable.load(
+      std::memory_order_relaxed);
+  return usable == 0 || usable > slot_count_ ? slot_count_ : usable;
+}
+
+void PoolFile::set_usable(uint64_t slots) {
+  static_cast<Header*>(mapping_)->usable.store(slots,
+                                               std::memory_order_relaxed);
 }
 
 absl::StatusOr<std::unique_ptr<PoolFile>> PoolFile::Map(int fd,

@@ -1,7 +1,7 @@
 // The file behind a pool, and its mapping.
 //
 //   offset            content
-//   0                 Header (one page; only `cursor` changes)
+//   0                 Header (one page; only `cursor` and `usable` change)
 //   4096              slots: one 64-bit word per address (slot.h)
 //   … + 8 · n         stamps: when the slot was last claimed, for people
 //   … + 8 · n         filter: owners' buckets, 8 bytes each
@@ -61,6 +61,10 @@ class PoolFile {
   PoolFile& operator=(const PoolFile&) = delete;
 
   uint64_t slot_count() const { return slot_count_; }
+  // Slots that are not excluded, as the last daemon had it; all, if none has
+  // said so.
+  uint64_t usable() const;
+  void set_usable(uint64_t slots);
   // The address of slot 0.
   const IpAddress& first() const { return first_; }
 

@@ -92,7 +92,7 @@ absl::StatusOr<PoolView> ViewPool(
   view.name = name;
   PINION_ASSIGN_OR_RETURN(const auto file,
                           ipam::PoolFile::OpenForReading(path, MonotonicMs()));
-  view.capacity = file->slot_count();
+  view.capacity = file->usable();
   PINION_ASSIGN_OR_RETURN(const auto entries, ipam::ReadPool(path));
   for (const ipam::PoolEntry& entry : entries) {
     AddressRow row;

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <set>
 
+#include "ipam/pool_file.h"
 #include "ipam/pool_reader.h"
 #include "tests/support/fake_clock.h"
 
@@ -188,6 +189,17 @@ TEST_F(PoolTest, SweepFreesOwnersThatAreGone) {
   EXPECT_NE(pool->Find(Owner(2)), std::nullopt);
   EXPECT_EQ(pool->GetUsage().in_use, 2u);
   EXPECT_EQ(pool->GetUsage().cooling, 2u);
+}
+
+// pinionctl shows it; the file alone does not know what the range excludes.
+TEST_F(PoolTest, ReadersLearnHowManyAddressesAreUsable) {
+  const auto pool = Open();
+  const auto file =
+      PoolFile::OpenForReading(dir_ + "/" + Pool::FileName(Range()), 1);
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ((*file)->slot_count(), 8U);
+  EXPECT_EQ((*file)->usable(), 6U);
+  EXPECT_EQ(pool->GetUsage().capacity, 6U);
 }
 
 TEST_F(PoolTest, SurvivesItsProcess) {
