@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -280,21 +281,33 @@ absl::StatusOr<Link> FindLink(NetlinkSocket& socket, const std::string& name) {
   return *std::move(link);
 }
 
+namespace {
+
+// Everything of a kind: `each` gets the header and the attributes of what is
+// answered as `reply`.
+template <typename Header>
+absl::Status Dump(
+    NetlinkSocket& socket, uint16_t request, uint16_t reply,
+    const std::string& what,
+    const std::function<void(const Header&, std::span<const char>)>& each) {
+  NetlinkBatch batch;
+  batch.Begin(request, NLM_F_DUMP, Header{}, what);
+  return socket.Query(batch, [&](const NetlinkMessage& message) {
+    const auto* header = message.header<Header>();
+    if (message.type() != reply || header == nullptr) return;
+    each(*header, message.Attributes(sizeof(*header)));
+  });
+}
+
+}  // namespace
+
 absl::StatusOr<std::vector<LinkAddress>> ListAddresses(NetlinkSocket& socket,
                                                        int index) {
-  ifaddrmsg request{};
-  NetlinkBatch batch;
-  batch.Begin(RTM_GETADDR, NLM_F_DUMP, request, "list addresses");
   std::vector<LinkAddress> addresses;
-  PINION_RETURN_IF_ERROR(
-      socket.Query(batch, [&](const NetlinkMessage& message) {
-        const auto* header = message.header<ifaddrmsg>();
-        if (message.type() != RTM_NEWADDR || header == nullptr ||
-            header->ifa_index != static_cast<uint32_t>(index)) {
-          return;
-        }
-        const std::span<const char> attributes =
-            message.Attributes(sizeof(*header));
+  PINION_RETURN_IF_ERROR(Dump<ifaddrmsg>(
+      socket, RTM_GETADDR, RTM_NEWADDR, "list addresses",
+      [&](const ifaddrmsg& header, std::span<const char> attributes) {
+        if (header.ifa_index != static_cast<uint32_t>(index)) return;
         std::span<const char> bytes =
             NetlinkMessage::Find(attributes, IFA_LOCAL);
         // IPv6 has IFA_LOCAL on point-to-point links only.
@@ -305,42 +318,36 @@ absl::StatusOr<std::vector<LinkAddress>> ListAddresses(NetlinkSocket& socket,
         if (!address) return;
         addresses.push_back(
             {.address = *address,
-             .prefix_length = header->ifa_prefixlen,
-             .global = header->ifa_scope == RT_SCOPE_UNIVERSE,
-             .secondary = (header->ifa_flags & IFA_F_SECONDARY) != 0});
+             .prefix_length = header.ifa_prefixlen,
+             .global = header.ifa_scope == RT_SCOPE_UNIVERSE,
+             .secondary = (header.ifa_flags & IFA_F_SECONDARY) != 0});
       }));
   return addresses;
 }
 
 absl::StatusOr<std::vector<RouteSpec>> ListOwnRoutes(NetlinkSocket& socket,
                                                      int index) {
-  rtmsg request{};
-  NetlinkBatch batch;
-  batch.Begin(RTM_GETROUTE, NLM_F_DUMP, request, "list routes");
   std::vector<RouteSpec> routes;
-  PINION_RETURN_IF_ERROR(
-      socket.Query(batch, [&](const NetlinkMessage& message) {
-        const auto* header = message.header<rtmsg>();
-        if (message.type() != RTM_NEWROUTE || header == nullptr ||
-            header->rtm_protocol != kRouteProtocol ||
-            (header->rtm_family != AF_INET && header->rtm_family != AF_INET6)) {
+  PINION_RETURN_IF_ERROR(Dump<rtmsg>(
+      socket, RTM_GETROUTE, RTM_NEWROUTE, "list routes",
+      [&](const rtmsg& header, std::span<const char> attributes) {
+        if (header.rtm_protocol != kRouteProtocol ||
+            (header.rtm_family != AF_INET && header.rtm_family != AF_INET6)) {
           return;
         }
-        const std::span<const char> attributes =
-            message.Attributes(sizeof(*header));
         RouteSpec route;
         route.link_index = static_cast<int>(
             NetlinkMessage::U32(NetlinkMessage::Find(attributes, RTA_OIF)));
         if (route.link_index != index) return;
         constexpr char kZero[16] = {};
         const std::optional<IpAddress> destination =
-            header->rtm_dst_len == 0
+            header.rtm_dst_len == 0
                 ? IpAddress::FromBytes(kZero,
-                                       header->rtm_family == AF_INET ? 4 : 16)
+                                       header.rtm_family == AF_INET ? 4 : 16)
                 : ReadAddress(NetlinkMessage::Find(attributes, RTA_DST));
         if (!destination) return;
         route.destination =
-            ipam::IpPrefix::Around(*destination, header->rtm_dst_len);
+            ipam::IpPrefix::Around(*destination, header.rtm_dst_len);
         route.via = ReadAddress(NetlinkMessage::Find(attributes, RTA_GATEWAY));
         route.source =
             ReadAddress(NetlinkMessage::Find(attributes, RTA_PREFSRC));
