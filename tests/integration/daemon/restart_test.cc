@@ -98,6 +98,21 @@ void ForgetOnlyStart(const DaemonBed& bed) {
       });
 }
 
+// A pod with one container that does nothing.
+struct Sleeper {
+  std::string pod;
+  std::string container;
+};
+
+Sleeper RunSleeper(DaemonBed& bed, const std::string& name) {
+  const auto config = bed.PodConfig(name);
+  Sleeper sleeper;
+  sleeper.pod = bed.RunPod(config);
+  sleeper.container = bed.RunContainer(
+      sleeper.pod, config, bed.ContainerConfig("app", {"sleep", "1000"}));
+  return sleeper;
+}
+
 // The CRI has no call that waits for a pod's end; it is polled, bounded.
 bool AwaitNotReady(DaemonBed& bed, const std::string& pod) {
   for (int i = 0; i < 2000; ++i) {
@@ -130,6 +145,9 @@ TEST(RestartTest, TwentyLogWritersSurviveASigkill) {
   constexpr int kLines = 400;
   std::vector<Ids> all;
   std::map<std::string, uint64_t> started;
+  // Nobody ends before the daemon was killed, however slow the machine is.
+  const std::string gate = bed.dir() + "/gate";
+  std::filesystem::create_directories(gate);
   for (int i = 0; i < kContainers; ++i) {
     Ids ids;
     ids.name = "writer-" + std::to_string(i);
@@ -137,15 +155,19 @@ TEST(RestartTest, TwentyLogWritersSurviveASigkill) {
     ids.pod = bed.RunPod(config);
     // The even ones end by themselves with their own code.
     const std::string end =
-        i % 2 == 0 ? "exit " + std::to_string(i + 1) : "exec sleep 1000";
-    ids.container = bed.RunContainer(
-        ids.pod, config,
-        bed.ContainerConfig("app",
-                            {"sh", "-c",
-                             "i=0; while [ $i -lt " + std::to_string(kLines) +
-                                 " ]; do i=$((i+1)); echo line $i; "
-                                 "[ $((i % 20)) = 0 ] && sleep 0.05; done; " +
-                                 end}));
+        i % 2 == 0 ? "while [ ! -e /gate/open ]; do sleep 0.02; done; exit " +
+                         std::to_string(i + 1)
+                   : "exec sleep 1000";
+    auto writer = bed.ContainerConfig(
+        "app", {"sh", "-c",
+                "i=0; while [ $i -lt " + std::to_string(kLines) +
+                    " ]; do i=$((i+1)); echo line $i; "
+                    "[ $((i % 20)) = 0 ] && sleep 0.05; done; " +
+                    end});
+    auto* mount = writer.add_mounts();
+    mount->set_host_path(gate);
+    mount->set_container_path("/gate");
+    ids.container = bed.RunContainer(ids.pod, config, writer);
     started[ids.container] =
         *os::ProcessStartTicks(InitPid(bed, ids.container));
     all.push_back(ids);
@@ -155,6 +177,7 @@ TEST(RestartTest, TwentyLogWritersSurviveASigkill) {
       std::chrono::duration_cast<std::chrono::nanoseconds>(
           std::chrono::system_clock::now().time_since_epoch())
           .count();
+  std::ofstream(gate + "/open").close();
   // The outage lasts until every writer has written everything.
   for (const Ids& ids : all) {
     const auto deadline =
@@ -239,10 +262,7 @@ TEST(RestartTest, EverythingIsFoundAgain) {
 
 TEST(RestartTest, AMonitorThatDiedIsReported) {
   DaemonBed bed;
-  const auto config = bed.PodConfig("orphan");
-  const std::string pod = bed.RunPod(config);
-  const std::string id = bed.RunContainer(
-      pod, config, bed.ContainerConfig("app", {"sleep", "1000"}));
+  const auto [pod, id] = RunSleeper(bed, "orphan");
   const pid_t init = InitPid(bed, id);
   const uint64_t ticks = *os::ProcessStartTicks(init);
   const pid_t monitor = MonitorPid(bed, pod);
@@ -259,19 +279,16 @@ TEST(RestartTest, AMonitorThatDiedIsReported) {
 
 TEST(RestartTest, AStopDoesNotWaitForAMonitorThatDied) {
   DaemonBed bed;
-  const auto config = bed.PodConfig("dying");
-  const std::string pod = bed.RunPod(config);
-  const std::string id = bed.RunContainer(
-      pod, config, bed.ContainerConfig("app", {"sleep", "1000"}));
+  const auto [pod, id] = RunSleeper(bed, "dying");
   const pid_t monitor = MonitorPid(bed, pod);
   const pid_t init = InitPid(bed, id);
   const uint64_t ticks = *os::ProcessStartTicks(init);
   // It cannot report the container's end, for which the stop waits.
   ASSERT_EQ(kill(monitor, SIGSTOP), 0);
   const auto stopped_at = std::chrono::steady_clock::now();
-  std::thread stop([&] { EXPECT_TRUE(bed.StopPod(pod).ok()); });
+  std::thread stop([&bed, pod = pod] { EXPECT_TRUE(bed.StopPod(pod).ok()); });
   EXPECT_TRUE(Ended(init, ticks));
-  ASSERT_EQ(kill(monitor, SIGKILL), 0);
+  EXPECT_EQ(kill(monitor, SIGKILL), 0);
   stop.join();
   EXPECT_LT(std::chrono::steady_clock::now() - stopped_at,
             std::chrono::seconds(8));
@@ -280,10 +297,7 @@ TEST(RestartTest, AStopDoesNotWaitForAMonitorThatDied) {
 
 TEST(RestartTest, AStoppedMonitorIsNotTakenForDead) {
   DaemonBed bed;
-  const auto config = bed.PodConfig("silent");
-  const std::string pod = bed.RunPod(config);
-  const std::string id = bed.RunContainer(
-      pod, config, bed.ContainerConfig("app", {"sleep", "1000"}));
+  const auto [pod, id] = RunSleeper(bed, "silent");
   const pid_t monitor = MonitorPid(bed, pod);
   ASSERT_EQ(kill(monitor, SIGSTOP), 0);
   bed.Kill();
@@ -293,11 +307,11 @@ TEST(RestartTest, AStoppedMonitorIsNotTakenForDead) {
   EXPECT_EQ(bed.Status(id).state(), cri::CONTAINER_RUNNING)
       << "the client was told so";
   // It waits for the monitor's answer.
-  std::thread waiting([&] {
+  std::thread waiting([&bed, id = id] {
     EXPECT_EQ(bed.Exec(id, {"echo", "hi"}).stdout(), "hi\n");
   });
   EXPECT_EQ(bed.PodStatus(pod).state(), cri::SANDBOX_READY);
-  ASSERT_EQ(kill(monitor, SIGCONT), 0);
+  EXPECT_EQ(kill(monitor, SIGCONT), 0);
   waiting.join();
 }
 
@@ -340,10 +354,7 @@ TEST(RestartTest, ItServesBeforeMonitorsHaveAnswered) {
 
 TEST(RestartTest, AMonitorThatDiesUnheardIsReported) {
   DaemonBed bed;
-  const auto config = bed.PodConfig("unheard");
-  const std::string pod = bed.RunPod(config);
-  const std::string id = bed.RunContainer(
-      pod, config, bed.ContainerConfig("app", {"sleep", "1000"}));
+  const auto [pod, id] = RunSleeper(bed, "unheard");
   const pid_t monitor = MonitorPid(bed, pod);
   ASSERT_EQ(kill(monitor, SIGSTOP), 0);
   bed.Kill();
@@ -356,10 +367,7 @@ TEST(RestartTest, AMonitorThatDiesUnheardIsReported) {
 
 TEST(RestartTest, AStartThatNoRecordTellsOfIsReportedAsKilled) {
   DaemonBed bed;
-  const auto config = bed.PodConfig("untold");
-  const std::string pod = bed.RunPod(config);
-  const std::string id = bed.RunContainer(
-      pod, config, bed.ContainerConfig("app", {"sleep", "1000"}));
+  const auto [pod, id] = RunSleeper(bed, "untold");
   const pid_t monitor = MonitorPid(bed, pod);
   bed.Kill();
   ForgetOnlyStart(bed);
@@ -396,10 +404,7 @@ TEST(RestartTest, AFailedStartThatNoRecordTellsOfKeepsItsReason) {
 
 TEST(RestartTest, BothKilledLeavesNothingRunning) {
   DaemonBed bed;
-  const auto config = bed.PodConfig("both");
-  const std::string pod = bed.RunPod(config);
-  const std::string id = bed.RunContainer(
-      pod, config, bed.ContainerConfig("app", {"sleep", "1000"}));
+  const auto [pod, id] = RunSleeper(bed, "both");
   const pid_t init = InitPid(bed, id);
   const uint64_t ticks = *os::ProcessStartTicks(init);
   const pid_t monitor = MonitorPid(bed, pod);
