@@ -71,6 +71,15 @@ absl::StatusOr<ContainerUsage> MeasureContainer(Context& context,
 absl::StatusOr<PodUsage> MeasurePod(Context& context, const std::string& id,
                                     UsageDetail detail);
 
+// open_attach.cc
+absl::StatusOr<std::unique_ptr<ProcessStreams>> OpenAttach(
+    Context& context, const std::string& id, const StreamOptions& options);
+
+// connect_port.cc
+absl::StatusOr<os::UniqueFd> ConnectPort(Context& context,
+                                         const std::string& pod_id,
+                                         uint16_t port);
+
 // monitor_events.cc
 // What the monitor of `pod` calls; safe on the reactor's thread.
 monitor::Callbacks CallbacksFor(Context& context, const PodPtr& pod);

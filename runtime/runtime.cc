@@ -119,12 +119,12 @@ class RuntimeImpl final : public Runtime {
     return runtime::OpenExec(*context_, container_id, command, options);
   }
   absl::StatusOr<std::unique_ptr<ProcessStreams>> OpenAttach(
-      const std::string&, const StreamOptions&) override {
-    return absl::UnimplementedError("attach");
+      const std::string& container_id, const StreamOptions& options) override {
+    return runtime::OpenAttach(*context_, container_id, options);
   }
-  absl::StatusOr<os::UniqueFd> ConnectPort(const std::string&,
-                                           uint16_t) override {
-    return absl::UnimplementedError("port forwarding");
+  absl::StatusOr<os::UniqueFd> ConnectPort(const std::string& pod_id,
+                                           uint16_t port) override {
+    return runtime::ConnectPort(*context_, pod_id, port);
   }
 
   absl::Status ReopenLog(const std::string& container_id) override {

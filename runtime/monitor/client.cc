@@ -65,6 +65,9 @@ class Client : public MonitorClient {
                                 Deadline deadline) override;
   absl::StatusOr<Started> Exec(const ExecRequest& request,
                                Deadline deadline) override;
+  absl::StatusOr<Attached> Attach(const AttachRequest& request,
+                                  Deadline deadline) override;
+  absl::StatusOr<TcpSockets> MakeSockets(Deadline deadline) override;
   absl::Status Signal(const std::string& id, int signal,
                       Deadline deadline) override;
   absl::Status ReopenLog(const std::string& container_id,
@@ -92,6 +95,15 @@ class Client : public MonitorClient {
   uint16_t version_ = 0;
   std::shared_ptr<ClientConnection> connection_;
 };
+
+// For requests that the first monitors did not know.
+absl::Status ToNewerStatus(const Error& error, const std::string& what) {
+  if (error.error != ENOSYS) return ToStatus(error);
+  return absl::UnimplementedError(
+      absl::StrCat(what,
+                   ": the pod's monitor is of an older pinion; it can be "
+                   "had again once the pod was made anew"));
+}
 
 void OnEvent(const Callbacks& callbacks, ClientConnection& connection,
              const MessageReader& message) {
@@ -272,6 +284,48 @@ absl::StatusOr<Started> Client::Exec(const ExecRequest& request,
   message.stdout_fd = request.stdout_fd;
   message.stderr_fd = request.stderr_fd;
   return StartWith(message, MessageType::kExec, request.plan, deadline);
+}
+
+absl::StatusOr<Attached> Client::Attach(const AttachRequest& request,
+                                        Deadline deadline) {
+  Request call(*connection_, MessageType::kAttach);
+  AttachMessage message;
+  message.id = request.container_id;
+  message.open_stdin = request.open_stdin;
+  message.stdout_fd = request.stdout_fd;
+  message.stderr_fd = request.stderr_fd;
+  message.control_fd = request.control_fd;
+  Put(call.message(), message);
+  PINION_ASSIGN_OR_RETURN(const std::unique_ptr<Incoming> answer,
+                          Call(call, deadline));
+  const Error error = GetError(answer->reader);
+  if (error.error == ESRCH) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("container ", request.container_id, " is not running"));
+  }
+  PINION_RETURN_IF_ERROR(ToNewerStatus(error, "attach"));
+  if (answer->fds.cut()) {
+    return absl::ResourceExhaustedError(
+        "receive the container's stdin from the pod monitor: EMFILE");
+  }
+  AttachReplyMessage reply;
+  Get(answer->reader, &answer->fds, &reply);
+  return Attached{os::UniqueFd(reply.stdin_fd), os::UniqueFd(reply.console_fd)};
+}
+
+absl::StatusOr<TcpSockets> Client::MakeSockets(Deadline deadline) {
+  Request call(*connection_, MessageType::kMakeSockets);
+  PINION_ASSIGN_OR_RETURN(const std::unique_ptr<Incoming> answer,
+                          Call(call, deadline));
+  PINION_RETURN_IF_ERROR(
+      ToNewerStatus(GetError(answer->reader), "port forwarding"));
+  if (answer->fds.cut()) {
+    return absl::ResourceExhaustedError(
+        "receive sockets from the pod monitor: EMFILE");
+  }
+  SocketsReplyMessage reply;
+  Get(answer->reader, &answer->fds, &reply);
+  return TcpSockets{os::UniqueFd(reply.ipv4_fd), os::UniqueFd(reply.ipv6_fd)};
 }
 
 absl::Status Client::Target(MessageType type, const std::string& id, int signal,

@@ -117,6 +117,29 @@ struct ExecRequest {
   int stderr_fd = -1;
 };
 
+// A client of a running container's stdio. The descriptors are writing ends of
+// pipes; -1: not wanted. `control` gets one AttachEnd (messages.h) when the
+// monitor lets the client go, and is closed.
+struct AttachRequest {
+  std::string container_id;
+  bool open_stdin = false;
+  int stdout_fd = -1;
+  int stderr_fd = -1;
+  int control_fd = -1;
+};
+
+struct Attached {
+  // Where the client writes; invalid: not asked for, or the container has none
+  // (any more). With stdin_once this is the only writing end.
+  os::UniqueFd input;
+  os::UniqueFd console;  // instead, with a terminal
+};
+
+struct TcpSockets {
+  os::UniqueFd ipv4;
+  os::UniqueFd ipv6;
+};
+
 // All on the reactor's thread; they must not block. They may come before the
 // call that led to them has returned: an exit before Start, or before
 // Reconnect. A callback may destroy its MonitorClient.
@@ -198,6 +221,15 @@ class MonitorClient {
                                         Deadline deadline) = 0;
   virtual absl::StatusOr<Started> Exec(const ExecRequest& request,
                                        Deadline deadline) = 0;
+
+  // Unimplemented: the monitor is of an older pinion. FailedPrecondition: the
+  // container does not run. ResourceExhausted: too many are attached.
+  virtual absl::StatusOr<Attached> Attach(const AttachRequest& request,
+                                          Deadline deadline) = 0;
+
+  // Unconnected, non-blocking, of the pod's network namespace; what the kernel
+  // has not is invalid. Unimplemented as above.
+  virtual absl::StatusOr<TcpSockets> MakeSockets(Deadline deadline) = 0;
 
   // kill(2) of the process through its pidfd; ended already is success.
   // NotFound: no such container or exec (an exec is forgotten by itself when

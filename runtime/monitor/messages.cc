@@ -44,6 +44,9 @@ enum Tag : uint16_t {
   kShmBytes = 37,
   kRootFd = 38,
   kMountNamespaceFd = 39,
+  kControlFd = 40,
+  kIpv4Socket = 41,
+  kIpv6Socket = 42,
 };
 
 // Numbers are sent as 64 bits, negative ones by sign extension.
@@ -262,6 +265,46 @@ void Get(const MessageReader& reader, ReceivedFds* fds,
   message->start_ticks = reader.Number(kStartTicks);
   message->started_at_ns = Signed(reader, kStartedAt);
   message->console_fd = reader.TakeFd(kConsoleFd, fds);
+}
+
+void Put(MessageWriter* writer, const AttachMessage& message) {
+  PutText(writer, kId, message.id);
+  PutFlag(writer, kOpenStdin, message.open_stdin);
+  writer->PutFd(kStdoutFd, message.stdout_fd);
+  writer->PutFd(kStderrFd, message.stderr_fd);
+  writer->PutFd(kControlFd, message.control_fd);
+}
+
+bool Get(const MessageReader& reader, ReceivedFds* fds,
+         AttachMessage* message) {
+  message->id = reader.Bytes(kId);
+  message->open_stdin = Flag(reader, kOpenStdin);
+  message->stdout_fd = reader.TakeFd(kStdoutFd, fds);
+  message->stderr_fd = reader.TakeFd(kStderrFd, fds);
+  message->control_fd = reader.TakeFd(kControlFd, fds);
+  return IsMonitorId(message->id) && message->control_fd >= 0;
+}
+
+void Put(MessageWriter* writer, const AttachReplyMessage& message) {
+  writer->PutFd(kStdinFd, message.stdin_fd);
+  writer->PutFd(kConsoleFd, message.console_fd);
+}
+
+void Get(const MessageReader& reader, ReceivedFds* fds,
+         AttachReplyMessage* message) {
+  message->stdin_fd = reader.TakeFd(kStdinFd, fds);
+  message->console_fd = reader.TakeFd(kConsoleFd, fds);
+}
+
+void Put(MessageWriter* writer, const SocketsReplyMessage& message) {
+  writer->PutFd(kIpv4Socket, message.ipv4_fd);
+  writer->PutFd(kIpv6Socket, message.ipv6_fd);
+}
+
+void Get(const MessageReader& reader, ReceivedFds* fds,
+         SocketsReplyMessage* message) {
+  message->ipv4_fd = reader.TakeFd(kIpv4Socket, fds);
+  message->ipv6_fd = reader.TakeFd(kIpv6Socket, fds);
 }
 
 void Put(MessageWriter* writer, const TargetMessage& message) {

@@ -6,6 +6,8 @@
 //   kHello                      kReport* (one per container), kHelloReply
 //   kSetUpSandbox               kSandboxReply
 //   kStart, kExec               kStartReply
+//   kAttach                     kAttachReply
+//   kMakeSockets                kSocketsReply
 //   kSignal, kReopenLog,        kReply
 //   kForget, kShutdown
 //   kExitAck (no answer)        kExit, kInitExit, kReplaced (nobody asked)
@@ -41,6 +43,10 @@ enum class MessageType : uint16_t {
   kExitAck = 15,
   kInitExit = 16,
   kReplaced = 17,
+  kAttach = 20,
+  kAttachReply = 21,
+  kMakeSockets = 22,
+  kSocketsReply = 23,
 };
 
 // Ids become file names: letters, digits, '_', '-' and '.', not first; at
@@ -149,6 +155,51 @@ struct StartReplyMessage {
 void Put(MessageWriter* writer, const StartReplyMessage& message);
 void Get(const MessageReader& reader, ReceivedFds* fds,
          StartReplyMessage* message);
+
+// kAttach: a client of a container's stdio. What the container writes from
+// now on goes into these pipes too (write ends, -1: not wanted); into the
+// control pipe one AttachEnd when the monitor lets the client go. The client
+// leaves by closing the other end of the control pipe. On decoding the
+// descriptors become the caller's.
+struct AttachMessage {
+  std::string_view id;
+  bool open_stdin = false;
+  int stdout_fd = -1;
+  int stderr_fd = -1;
+  int control_fd = -1;
+};
+void Put(MessageWriter* writer, const AttachMessage& message);
+// False if the id is no id or there is no control pipe; fds are then still
+// filled.
+bool Get(const MessageReader& reader, ReceivedFds* fds, AttachMessage* message);
+
+struct AttachReplyMessage {
+  // The writing end of the container's stdin; -1: not asked for, it has none,
+  // or (stdin_once) it was given away before.
+  int stdin_fd = -1;
+  int console_fd = -1;  // instead, with a terminal, whether asked for or not
+};
+void Put(MessageWriter* writer, const AttachReplyMessage& message);
+void Get(const MessageReader& reader, ReceivedFds* fds,
+         AttachReplyMessage* message);
+
+// What the control pipe says. Append-only: a reader takes what it knows.
+struct AttachEnd {
+  static constexpr int32_t kEnded = 1;    // the container did
+  static constexpr int32_t kTooSlow = 2;  // the client did not read
+  int32_t reason = 0;
+  int32_t exit_code = 0;  // kEnded
+};
+
+// kMakeSockets: unconnected TCP sockets of the pod's network namespace,
+// non-blocking; -1: it has no such protocol.
+struct SocketsReplyMessage {
+  int ipv4_fd = -1;
+  int ipv6_fd = -1;
+};
+void Put(MessageWriter* writer, const SocketsReplyMessage& message);
+void Get(const MessageReader& reader, ReceivedFds* fds,
+         SocketsReplyMessage* message);
 
 // kSignal, kReopenLog and kForget name a process; kSignal has a number.
 struct TargetMessage {

@@ -2,6 +2,7 @@
 
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -22,6 +23,8 @@ constexpr int64_t kShutdownNanos = 5'000'000'000;
 constexpr int kShutdownCheckMs = 100;
 // After so long without an event memory is given back, once.
 constexpr int kQuietMs = 1000;
+// How often is looked whether an attached client has been slow for too long.
+constexpr int kSlowCheckMs = 1000;
 
 }  // namespace
 
@@ -42,11 +45,13 @@ int Monitor::Create(int listening_socket, int signal_fd) {
 void Monitor::Run() {
   while (!ShutdownIsDone()) {
     int timeout_ms = trim_due_ || !link_.accepting() ? kQuietMs : -1;
+    if (supervisor_.has_slow_client()) timeout_ms = kSlowCheckMs;
     if (shutdown_deadline_ns_ != 0) timeout_ms = kShutdownCheckMs;
     const bool quiet = loop_.Turn(timeout_ms) == 0;
     link_.ResumeAccepting();
     if (quiet && trim_due_) DropCleanPages();
     trim_due_ = !quiet;
+    if (supervisor_.has_slow_client()) supervisor_.LetSlowClientsGo();
     supervisor_.SendEvents();
     supervisor_.Sweep();
   }
@@ -82,6 +87,10 @@ void Monitor::OnMessage(const MessageReader& message, ReceivedFds* fds) {
       return OnStart(message, fds, false);
     case MessageType::kExec:
       return OnStart(message, fds, true);
+    case MessageType::kAttach:
+      return OnAttach(message, fds);
+    case MessageType::kMakeSockets:
+      return OnMakeSockets(message);
     case MessageType::kSignal:
     case MessageType::kReopenLog:
     case MessageType::kForget:
@@ -153,6 +162,42 @@ void Monitor::OnStart(const MessageReader& message, ReceivedFds* fds,
   }
   const int error = valid ? ESHUTDOWN : fds->cut() ? EMFILE : EINVAL;
   Reply(message.sequence(), {error, "start", request.id});
+}
+
+void Monitor::OnAttach(const MessageReader& message, ReceivedFds* fds) {
+  AttachMessage request;
+  if (Get(message, fds, &request)) {
+    supervisor_.Attach(request, message.sequence());
+    return;
+  }
+  for (const int fd :
+       {request.stdout_fd, request.stderr_fd, request.control_fd}) {
+    if (fd >= 0) close(fd);
+  }
+  Reply(message.sequence(),
+        {fds->cut() ? EMFILE : EINVAL, "attach to", request.id});
+}
+
+void Monitor::OnMakeSockets(const MessageReader& message) {
+  constexpr int kKind = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
+  SocketsReplyMessage sockets;
+  sockets.ipv4_fd = socket(AF_INET, kKind, 0);
+  const int error = sockets.ipv4_fd < 0 ? errno : 0;
+  // A kernel without IPv6 has none.
+  sockets.ipv6_fd = socket(AF_INET6, kKind, 0);
+  char buffer[kReplyCapacity];
+  MessageWriter reply(buffer, sizeof(buffer),
+                      static_cast<uint16_t>(MessageType::kSocketsReply),
+                      message.sequence());
+  if (sockets.ipv4_fd >= 0 || sockets.ipv6_fd >= 0) {
+    Put(&reply, sockets);
+  } else {
+    PutError(&reply, {error, "make", "socket"});
+  }
+  link_.Send(&reply);
+  for (const int fd : {sockets.ipv4_fd, sockets.ipv6_fd}) {
+    if (fd >= 0) close(fd);
+  }
 }
 
 void Monitor::OnTarget(const MessageReader& message) {

@@ -40,6 +40,8 @@ class Monitor : private DaemonLink::Handler {
   void OnHello(const MessageReader& message);
   void OnSetUpSandbox(const MessageReader& message);
   void OnStart(const MessageReader& message, ReceivedFds* fds, bool exec);
+  void OnAttach(const MessageReader& message, ReceivedFds* fds);
+  void OnMakeSockets(const MessageReader& message);
   void OnTarget(const MessageReader& message);
   void Reply(uint64_t sequence, const Error& error);
   bool ShutdownIsDone() const;

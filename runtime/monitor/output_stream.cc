@@ -19,11 +19,13 @@ constexpr size_t kDrainLimit = 1024 * 1024;
 
 }  // namespace
 
-int OutputStream::Open(Loop* loop, int fd, const char* name, LogFile* log,
-                       void (*closed)(void* context), void* context) {
+int OutputStream::Open(Loop* loop, int fd, int stream, LogFile* log,
+                       Audience* audience, void (*closed)(void* context),
+                       void* context) {
   loop_ = loop;
-  name_ = name;
+  stream_ = stream;
   log_ = log;
+  audience_ = audience;
   closed_ = closed;
   context_ = context;
   const int flags = fcntl(fd, F_GETFL);
@@ -41,6 +43,10 @@ void OutputStream::Ready(void* self, uint32_t) {
   if (!stream->is_open()) stream->closed_(stream->context_);
 }
 
+const char* OutputStream::name() const {
+  return stream_ == Audience::kStdout ? "stdout" : "stderr";
+}
+
 bool OutputStream::ReadOnce(size_t* size) {
   const ssize_t count = read(watch_.fd, read_buffer, sizeof(read_buffer));
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return false;
@@ -53,11 +59,20 @@ bool OutputStream::ReadOnce(size_t* size) {
   LogBatch batch;
   size_t at = 0;
   while (at < *size) {
-    batch.Start(WallNanos(), name_);
+    batch.Start(WallNanos(), name());
     at += formatter_.Format(read_buffer + at, *size - at, &batch);
     log_->Append(batch);
   }
+  audience_->Write(stream_, read_buffer, *size);
+  // Not by an empty set of events: a hang-up would still be reported.
+  if (audience_->holds_back(stream_)) loop_->Remove(&watch_);
   return true;
+}
+
+void OutputStream::Resume() {
+  if (!is_open() || watch_.active()) return;
+  // What cannot be watched would never be read.
+  if (loop_->Add(&watch_, watch_.fd, EPOLLIN, Ready, this) != 0) Close();
 }
 
 void OutputStream::Drain() {
@@ -69,7 +84,7 @@ void OutputStream::Drain() {
 void OutputStream::Close() {
   if (!is_open()) return;
   LogBatch batch;
-  batch.Start(WallNanos(), name_);
+  batch.Start(WallNanos(), name());
   formatter_.Finish(&batch);
   log_->Append(batch);
   loop_->Close(&watch_);

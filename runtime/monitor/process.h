@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "runtime/monitor/audience.h"
 #include "runtime/monitor/log_file.h"
 #include "runtime/monitor/loop.h"
 #include "runtime/monitor/messages.h"
@@ -48,7 +49,9 @@ struct Process {
   Watch console_socket;
   int console_fd = -1;  // of an exec, until it is handed to the daemon
   int stdin_fd = -1;    // kept open for attach
+  bool stdin_once = false;
   LogFile log;
+  Audience audience;  // of a container
   OutputStream out;
   OutputStream err;
   int cgroup_fd = -1;

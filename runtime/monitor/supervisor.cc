@@ -36,6 +36,7 @@ int Supervisor::Forget(std::string_view id) {
     if (process->state != ProcessState::kEnded) return EBUSY;
     process->out.Close();
     process->err.Close();
+    process->audience.CloseAll();
     CloseDescriptors(process);
     table_.Free(process);
   }

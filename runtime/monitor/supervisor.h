@@ -37,6 +37,12 @@ class Supervisor {
   // The reaping init of a shared PID namespace is watched like any process.
   void AdoptInit(pid_t pid);
 
+  // kAttach; answered at once. Consumes the request's descriptors.
+  void Attach(const AttachMessage& request, uint64_t sequence);
+  // An attached client does not keep up: call LetSlowClientsGo once a second.
+  bool has_slow_client() const { return clients_.behind() > 0; }
+  void LetSlowClientsGo();
+
   // Each returns 0 or an errno: ENOENT no such process, EBUSY still running.
   int Signal(std::string_view id, int signal);
   int ReopenLog(std::string_view id);
@@ -58,7 +64,10 @@ class Supervisor {
   void CloseStreams();
 
   // Frees what the turn of the loop has ended.
-  void Sweep() { table_.Sweep(); }
+  void Sweep() {
+    table_.Sweep();
+    clients_.Sweep();
+  }
 
  private:
   // Each step of a start; false with process->failed set.
@@ -72,6 +81,7 @@ class Supervisor {
   static void ReportReady(void* process, uint32_t events);
   static void ConsoleReady(void* process, uint32_t events);
   static void StreamClosed(void* process);
+  static void AudienceCaughtUp(void* process, int stream);
   static void CgroupReady(void* process, uint32_t events);
   // Reads what the child said; true once it is known whether it started.
   bool ReadReport(Process* process);
@@ -91,6 +101,7 @@ class Supervisor {
   DaemonLink* const link_;
   const PodNamespaces* const namespaces_;
   const int pod_dir_;
+  ClientPool clients_;
   ProcessTable table_;
   uint64_t last_event_ = 0;
   uint64_t greeted_ = 0;  // the connection that was sent the reports

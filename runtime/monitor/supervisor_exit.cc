@@ -105,6 +105,11 @@ void Supervisor::Conclude(Process* process) {
     process->code = kStartFailedCode;
     process->signal = 0;
   }
+  // Clients have had all of it, or as much as they have read; the rest waits
+  // for them. What outlives the container writes for the log alone.
+  process->audience.End(process->code);
+  process->out.Resume();
+  process->err.Resume();
   process->event = ++last_event_;
   if (process->kind == ProcessKind::kContainer) {
     ErrorText text;

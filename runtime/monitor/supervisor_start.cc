@@ -81,6 +81,8 @@ void Supervisor::Start(const StartMessage& request, bool exec,
   process->kind = exec ? ProcessKind::kExec : ProcessKind::kContainer;
   process->cgroup_fd = fds.child.cgroup_fd;
   process->terminal = request.terminal;
+  process->stdin_once = request.stdin_once;
+  process->audience.Init(loop_, &clients_, AudienceCaughtUp, process);
   process->start_sequence = sequence;
   process->start_connection = link_->connection();
   fds.child.pod_pidns_fd = namespaces_->pidns_fd();
@@ -129,20 +131,23 @@ bool Supervisor::OpenStdio(Process* process, const StartMessage& request,
 
 bool Supervisor::OpenOutputs(Process* process, launch::LaunchFds* fds) {
   struct Output {
-    OutputStream* stream;
+    OutputStream* output;
     int* child_end;
+    int stream;
     const char* name;
   };
-  const Output outputs[] = {{&process->out, &fds->stdout_fd, "stdout"},
-                            {&process->err, &fds->stderr_fd, "stderr"}};
+  const Output outputs[] = {
+      {&process->out, &fds->stdout_fd, Audience::kStdout, "stdout"},
+      {&process->err, &fds->stderr_fd, Audience::kStderr, "stderr"}};
   for (const Output& output : outputs) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
       return process->failed.Set(errno, "pipe2", output.name);
     }
     *output.child_end = ends[1];
-    const int error = output.stream->Open(streams_, ends[0], output.name,
-                                          &process->log, StreamClosed, process);
+    const int error =
+        output.output->Open(streams_, ends[0], output.stream, &process->log,
+                            &process->audience, StreamClosed, process);
     if (error != 0) return process->failed.Set(error, "watch", output.name);
   }
   return true;
@@ -258,8 +263,8 @@ void Supervisor::ReceiveConsole(Process* process) {
   // Closed on an error: then the container has no terminal to write to, and
   // its end is reported like any other.
   process->stdin_fd = fcntl(console, F_DUPFD_CLOEXEC, 0);
-  process->out.Open(streams_, console, "stdout", &process->log, StreamClosed,
-                    process);
+  process->out.Open(streams_, console, Audience::kStdout, &process->log,
+                    &process->audience, StreamClosed, process);
 }
 
 }  // namespace pinion::monitor

@@ -24,6 +24,14 @@ void DecodeAnswers(const MessageReader& reader) {
       start.console_fd != -1) {
     abort();
   }
+  AttachReplyMessage attach;
+  Get(reader, &none, &attach);
+  SocketsReplyMessage sockets;
+  Get(reader, &none, &sockets);
+  if (attach.stdin_fd != -1 || attach.console_fd != -1 ||
+      sockets.ipv4_fd != -1 || sockets.ipv6_fd != -1) {
+    abort();
+  }
   HelloReplyMessage hello;
   (void)Get(reader, &hello);
   const Error error = GetError(reader);

@@ -45,6 +45,17 @@ void DecodeStart(const MessageReader& reader) {
   Touch(start.log_path);
 }
 
+void DecodeAttach(const MessageReader& reader) {
+  ReceivedFds none;
+  AttachMessage attach;
+  if (Get(reader, &none, &attach)) abort();  // There is no control pipe.
+  if (attach.stdout_fd != -1 || attach.stderr_fd != -1 ||
+      attach.control_fd != -1) {
+    abort();
+  }
+  Touch(attach.id);
+}
+
 }  // namespace
 }  // namespace pinion::monitor
 
@@ -54,6 +65,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!reader.Parse(reinterpret_cast<const char*>(data), size)) return 0;
   DecodeSandbox(reader);
   DecodeStart(reader);
+  DecodeAttach(reader);
   TargetMessage target;
   if (Get(reader, &target) && !IsMonitorId(target.id)) abort();
   Touch(target.id);

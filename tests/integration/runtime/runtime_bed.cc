@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -68,6 +69,9 @@ RuntimeBed::~RuntimeBed() {
     const absl::Status removed = runtime_->RemovePod(pod->id());
     EXPECT_TRUE(removed.ok()) << removed;
   }
+  // A monitor whose daemon restarted is its parent's to reap: ours.
+  EXPECT_TRUE(!restarted_ ||
+              Eventually([] { return waitpid(-1, nullptr, WNOHANG) < 0; }));
   EXPECT_EQ(testing_support::AwaitBaseline(before_, WhatMustStay()), "")
       << "left behind (invariant L)";
   runtime_.reset();
@@ -123,6 +127,7 @@ void RuntimeBed::Restart() {
   network_.reset();
   images_.reset();
   Open();
+  restarted_ = true;
 }
 
 std::string RuntimeBed::RunPod(const std::string& name, bool host_network) {

@@ -57,6 +57,7 @@ class RuntimeBed {
 
   std::string dir_;
   std::string cgroup_parent_;
+  bool restarted_ = false;
   // In the order of their making.
   std::unique_ptr<metrics::Registry> metrics_;
   std::unique_ptr<image::ImageService> images_;

@@ -1,6 +1,7 @@
 #include "runtime/monitor/messages.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <functional>
 #include <string>
@@ -157,6 +158,51 @@ TEST(MessagesTest, StartKeepsWhatWasAsked) {
   EXPECT_EQ(out.max_log_bytes, 10u);
   EXPECT_TRUE(out.open_stdin);
   EXPECT_FALSE(out.terminal);
+}
+
+TEST(MessagesTest, AttachNeedsAnIdAndAControlPipe) {
+  AttachMessage in;
+  in.id = "c1";
+  in.open_stdin = true;
+  in.stdout_fd = 100;  // Only their places are encoded.
+  in.control_fd = 101;
+  const Sent sent([&](MessageWriter* w) {
+    Put(w, in);
+    EXPECT_EQ(w->fd_count(), 2u);
+  });
+  ReceivedFds none;
+  AttachMessage out;
+  EXPECT_FALSE(Get(sent.reader(), &none, &out)) << "descriptors did not come";
+  EXPECT_EQ(out.id, "c1");
+  EXPECT_TRUE(out.open_stdin);
+
+  ReceivedFds fds;
+  ASSERT_TRUE(fds.Add(dup(STDERR_FILENO)));
+  ASSERT_TRUE(fds.Add(dup(STDERR_FILENO)));
+  ASSERT_TRUE(Get(sent.reader(), &fds, &out));
+  EXPECT_GE(out.stdout_fd, 0);
+  EXPECT_EQ(out.stderr_fd, -1);
+  EXPECT_GE(out.control_fd, 0);
+  EXPECT_NE(out.stdout_fd, out.control_fd);
+  close(out.stdout_fd);
+  close(out.control_fd);
+}
+
+TEST(MessagesTest, RepliesWithoutDescriptorsHaveNone) {
+  const Sent empty([](MessageWriter* w) {
+    Put(w, AttachReplyMessage());
+    Put(w, SocketsReplyMessage());
+    EXPECT_EQ(w->fd_count(), 0u);
+  });
+  ReceivedFds none;
+  AttachReplyMessage attach;
+  Get(empty.reader(), &none, &attach);
+  EXPECT_EQ(attach.stdin_fd, -1);
+  EXPECT_EQ(attach.console_fd, -1);
+  SocketsReplyMessage sockets;
+  Get(empty.reader(), &none, &sockets);
+  EXPECT_EQ(sockets.ipv4_fd, -1);
+  EXPECT_EQ(sockets.ipv6_fd, -1);
 }
 
 TEST(MessagesTest, ErrorSaysWhatAndWhy) {
