@@ -2,10 +2,11 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include "base/status_macros.h"
 #include "cri/grpc_services.h"
 #include "cri/grpc_status.h"
+#include "cri/grpc_stream_list.h"
 #include "cri/image_service_images.h"
-#include "cri/not_implemented.h"
 #include "runtime/v1/api.grpc.pb.h"
 
 #define PINION_RPC(method)                                             \
@@ -35,10 +36,18 @@ class GrpcImageService final : public api::ImageService::Service {
 
   grpc::Status StreamImages(
       grpc::ServerContext*, const api::StreamImagesRequest* request,
-      grpc::ServerWriter<api::StreamImagesResponse>*) override {
-    return ToGrpc(
-        decorator_.Serve("StreamImages", *request, api::StreamImagesResponse(),
-                         [] { return NotImplemented("StreamImages"); }));
+      grpc::ServerWriter<api::StreamImagesResponse>* writer) override {
+    return ToGrpc(decorator_.Serve(
+        "StreamImages", *request, api::StreamImagesResponse(),
+        [&]() -> absl::Status {
+          api::ListImagesRequest list;
+          *list.mutable_filter() = request->filter();
+          api::ListImagesResponse all;
+          PINION_RETURN_IF_ERROR(images_.ListImages(list, &all));
+          return StreamItems(all.mutable_images(),
+                             &api::StreamImagesResponse::mutable_images,
+                             writer);
+        }));
   }
 
  private:

@@ -1,9 +1,12 @@
-// RuntimeService on gRPC's sync API: hands each call to its group of RPCs.
+// RuntimeService on gRPC: hands each call to its group of RPCs.
 
 #include <grpcpp/grpcpp.h>
 
+#include "base/status_macros.h"
+#include "cri/grpc_event_stream.h"
 #include "cri/grpc_services.h"
 #include "cri/grpc_status.h"
+#include "cri/grpc_stream_list.h"
 #include "cri/not_implemented.h"
 #include "cri/runtime_service_container.h"
 #include "cri/runtime_service_exec.h"
@@ -11,6 +14,7 @@
 #include "cri/runtime_service_stats.h"
 #include "cri/runtime_service_status.h"
 #include "cri/runtime_service_streaming.h"
+#include "cri/runtime_service_update.h"
 #include "runtime/v1/api.grpc.pb.h"
 
 // A unary RPC that `group` answers.
@@ -32,26 +36,49 @@
                                    [] { return NotImplemented(#method); })); \
   }
 
-// The same for one that streams its answers.
-#define PINION_LATER_STREAM(method, Request, Response)                       \
-  grpc::Status method(grpc::ServerContext*, const api::Request* request,     \
-                      grpc::ServerWriter<api::Response>*) override {         \
-    return ToGrpc(decorator_.Serve(#method, *request, api::Response(),       \
-                                   [] { return NotImplemented(#method); })); \
+// A list that comes as a stream: what `group` answers to List, item by item.
+#define PINION_STREAM(group, method, List, listed, items)                      \
+  grpc::Status method(                                                         \
+      grpc::ServerContext*, const api::method##Request* request,               \
+      grpc::ServerWriter<api::method##Response>* writer) override {            \
+    return ToGrpc(decorator_.Serve(                                            \
+        #method, *request, api::method##Response(), [&]() -> absl::Status {    \
+          api::List##Response all;                                             \
+          PINION_RETURN_IF_ERROR(                                              \
+              group.List(WithFilter<api::List##Request>(*request), &all));     \
+          return StreamItems(all.mutable_##listed(),                           \
+                             &api::method##Response::mutable_##items, writer); \
+        }));                                                                   \
   }
 
 namespace pinion::cri {
 namespace {
 
-class GrpcRuntimeService final : public api::RuntimeService::Service {
+// The request of a list with the filter of a stream's, if that has one.
+template <typename ListRequest, typename StreamRequest>
+ListRequest WithFilter(const StreamRequest& request) {
+  ListRequest list;
+  if constexpr (requires { request.filter(); }) {
+    *list.mutable_filter() = request.filter();
+  }
+  return list;
+}
+
+// Events on the callback API, everything else on the sync one.
+using Base = api::RuntimeService::WithCallbackMethod_GetContainerEvents<
+    api::RuntimeService::Service>;
+
+class GrpcRuntimeService final : public Base {
  public:
   GrpcRuntimeService(const Options& options, const Dependencies& dependencies,
                      RpcDecorator& decorator)
       : decorator_(decorator),
+        runtime_(*dependencies.runtime),
         sandbox_(dependencies.runtime, dependencies.clock),
         container_(dependencies.runtime),
         exec_(dependencies.runtime),
         stats_(dependencies.runtime),
+        update_(dependencies.runtime),
         status_(options, dependencies),
         streaming_(dependencies.runtime, dependencies.streaming) {}
 
@@ -87,29 +114,36 @@ class GrpcRuntimeService final : public api::RuntimeService::Service {
   PINION_RPC(stats_, ListMetricDescriptors)
   PINION_RPC(stats_, ListPodSandboxMetrics)
 
-  PINION_LATER_RPC(UpdateContainerResources)
-  PINION_LATER_RPC(CheckpointContainer)
-  PINION_LATER_RPC(UpdatePodSandboxResources)
+  PINION_RPC(update_, UpdateContainerResources)
+  PINION_RPC(update_, UpdatePodSandboxResources)
 
-  PINION_LATER_STREAM(StreamPodSandboxes, StreamPodSandboxesRequest,
-                      StreamPodSandboxesResponse)
-  PINION_LATER_STREAM(StreamContainers, StreamContainersRequest,
-                      StreamContainersResponse)
-  PINION_LATER_STREAM(StreamContainerStats, StreamContainerStatsRequest,
-                      StreamContainerStatsResponse)
-  PINION_LATER_STREAM(StreamPodSandboxStats, StreamPodSandboxStatsRequest,
-                      StreamPodSandboxStatsResponse)
-  PINION_LATER_STREAM(GetContainerEvents, GetEventsRequest,
-                      ContainerEventResponse)
-  PINION_LATER_STREAM(StreamPodSandboxMetrics, StreamPodSandboxMetricsRequest,
-                      StreamPodSandboxMetricsResponse)
+  PINION_LATER_RPC(CheckpointContainer)
+
+  PINION_STREAM(sandbox_, StreamPodSandboxes, ListPodSandbox, items,
+                pod_sandboxes)
+  PINION_STREAM(container_, StreamContainers, ListContainers, containers,
+                containers)
+  PINION_STREAM(stats_, StreamContainerStats, ListContainerStats, stats,
+                container_stats)
+  PINION_STREAM(stats_, StreamPodSandboxStats, ListPodSandboxStats, stats,
+                pod_sandbox_stats)
+  PINION_STREAM(stats_, StreamPodSandboxMetrics, ListPodSandboxMetrics,
+                pod_metrics, pod_sandbox_metrics)
+
+  grpc::ServerWriteReactor<api::ContainerEventResponse>* GetContainerEvents(
+      grpc::CallbackServerContext* context,
+      const api::GetEventsRequest*) override {
+    return NewEventStream(runtime_, decorator_, context);
+  }
 
  private:
   RpcDecorator& decorator_;
+  runtime::Runtime& runtime_;
   SandboxRpcs sandbox_;
   ContainerRpcs container_;
   ExecRpcs exec_;
   StatsRpcs stats_;
+  UpdateRpcs update_;
   StatusRpcs status_;
   StreamingRpcs streaming_;
 };

@@ -1,6 +1,7 @@
 // The three gRPC services, each a thin adapter in a translation unit of its
-// own: the only ones, with server.cc, that see gRPC's headers (tests/unit/
-// layers). What an RPC does is in the …Rpcs classes.
+// own. With server.cc and the other grpc_ files they are the only ones that
+// see gRPC's headers (tests/unit/layers). What an RPC does is in the …Rpcs
+// classes.
 //
 // The services are thread-safe; they keep pointers to what Dependencies names
 // and to `decorator`.

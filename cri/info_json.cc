@@ -30,6 +30,32 @@ Json List(const Strings& strings) {
   return list;
 }
 
+// What is set of them.
+Json ResourcesJson(const state::Resources& resources) {
+  Json json = Json::object();
+  const auto add = [&json](const char* name, int64_t value) {
+    if (value != 0) json[name] = value;
+  };
+  add("cpuPeriod", resources.cpu_period_us());
+  add("cpuQuota", resources.cpu_quota_us());
+  add("cpuShares", resources.cpu_shares());
+  add("memoryLimitInBytes", resources.memory_limit_bytes());
+  add("memorySwapLimitInBytes", resources.memory_swap_limit_bytes());
+  if (!resources.cpuset_cpus().empty()) {
+    json["cpusetCpus"] = resources.cpuset_cpus();
+  }
+  if (!resources.cpuset_mems().empty()) {
+    json["cpusetMems"] = resources.cpuset_mems();
+  }
+  for (const auto& limit : resources.hugepage_limits()) {
+    json["hugepageLimits"][limit.page_size()] = limit.limit_bytes();
+  }
+  for (const auto& [file, value] : resources.unified()) {
+    json["unified"][file] = value;
+  }
+  return json;
+}
+
 }  // namespace
 
 std::string PodInfo(const runtime::PodSnapshot& pod,
@@ -43,6 +69,8 @@ std::string PodInfo(const runtime::PodSnapshot& pod,
                {"hostname", pod->spec().hostname()},
                {"logDirectory", pod->spec().log_directory()},
                {"runtimeHandler", pod->spec().runtime_handler()},
+               {"overhead", ResourcesJson(pod->spec().overhead())},
+               {"resources", ResourcesJson(pod->spec().resources())},
                {"phases", PhasesJson(pod->phases())}});
 }
 

@@ -135,9 +135,7 @@ bool RpcDecorator::AwaitIdle(std::chrono::milliseconds timeout) {
   return idle_.wait_for(lock, timeout, [this] { return calls_ == 0; });
 }
 
-absl::Status RpcDecorator::Run(std::string_view name,
-                               absl::FunctionRef<absl::Status()> call,
-                               Describe describe) {
+RpcDecorator::Method& RpcDecorator::Find(std::string_view name) {
   Method& method = *methods_.at(name);
   std::call_once(method.made, [this, &method] {
     const metrics::Labels labels = {{"method", method.name}};
@@ -148,13 +146,24 @@ absl::Status RpcDecorator::Run(std::string_view name,
                                "Time from a CRI call to its answer.",
                                metrics::LatencyBuckets(), labels);
   });
+  return method;
+}
 
+absl::Status RpcDecorator::Run(std::string_view name,
+                               absl::FunctionRef<absl::Status()> call,
+                               Describe describe) {
+  Method& method = Find(name);
   CountCalls(1);
   const Stopwatch watch(clock_);
   const absl::Status status = ForClient(Guarded(call));
   const double seconds = watch.Seconds();
   CountCalls(-1);
+  Ended(method, status, seconds, describe);
+  return status;
+}
 
+void RpcDecorator::Ended(Method& method, const absl::Status& status,
+                         double seconds, Describe describe) {
   method.requests->Increment();
   method.duration->Observe(seconds);
   if (!status.ok()) {
@@ -165,7 +174,23 @@ absl::Status RpcDecorator::Run(std::string_view name,
         .Increment();
   }
   LogCall(method, status, seconds, describe);
-  return status;
+}
+
+std::unique_ptr<RpcDecorator::OpenCall> RpcDecorator::Open(
+    std::string_view method) {
+  return std::unique_ptr<OpenCall>(new OpenCall(*this, Find(method)));
+}
+
+RpcDecorator::OpenCall::OpenCall(RpcDecorator& decorator, Method& method)
+    : decorator_(decorator), method_(method), watch_(decorator.clock_) {
+  decorator_.in_flight_.Add(1);
+}
+
+RpcDecorator::OpenCall::~OpenCall() { decorator_.in_flight_.Add(-1); }
+
+void RpcDecorator::OpenCall::End(const absl::Status& status) {
+  decorator_.Ended(method_, status, watch_.Seconds(),
+                   [](std::vector<LogField>&) {});
 }
 
 void RpcDecorator::LogCall(const Method& method, const absl::Status& status,

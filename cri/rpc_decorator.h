@@ -33,6 +33,8 @@
 namespace pinion::cri {
 
 class RpcDecorator {
+  struct Method;
+
  public:
   explicit RpcDecorator(metrics::Registry& metrics,
                         const Clock& clock = Clock::Real());
@@ -50,14 +52,36 @@ class RpcDecorator {
     });
   }
 
+  // A call that goes on after its handler returned (a stream of events):
+  // counted, timed and logged like any other when End is called, once. It is
+  // in pinion_cri_rpc_in_flight, but AwaitIdle does not wait for it: it would
+  // never end by itself.
+  class OpenCall {
+   public:
+    ~OpenCall();
+    void End(const absl::Status& status);
+
+   private:
+    friend class RpcDecorator;
+    OpenCall(RpcDecorator& decorator, Method& method);
+
+    RpcDecorator& decorator_;
+    Method& method_;
+    const Stopwatch watch_;
+  };
+  std::unique_ptr<OpenCall> Open(std::string_view method);
+
   // Waits until no call is under way; false if that takes longer.
   bool AwaitIdle(std::chrono::milliseconds timeout);
 
  private:
-  struct Method;
   using Describe = absl::FunctionRef<void(std::vector<LogField>&)>;
 
   void CountCalls(int by);
+  // With its instruments made.
+  Method& Find(std::string_view name);
+  void Ended(Method& method, const absl::Status& status, double seconds,
+             Describe describe);
   absl::Status Run(std::string_view method,
                    absl::FunctionRef<absl::Status()> call, Describe describe);
   void LogCall(const Method& method, const absl::Status& status, double seconds,

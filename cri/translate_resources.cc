@@ -170,6 +170,19 @@ absl::StatusOr<state::Resources> ToResources(
   return out;
 }
 
+absl::StatusOr<state::Resources> ToResourceChanges(
+    const Field& field, const api::LinuxContainerResources& in) {
+  const int64_t swap = in.memory_swap_limit_in_bytes();
+  if (swap <= 0 || in.memory_limit_in_bytes() != 0) {
+    return ToResources(field, in);
+  }
+  api::LinuxContainerResources rest = in;
+  rest.clear_memory_swap_limit_in_bytes();
+  PINION_ASSIGN_OR_RETURN(state::Resources out, ToResources(field, rest));
+  out.set_memory_swap_limit_bytes(swap);
+  return out;
+}
+
 void FromResources(const state::Resources& in,
                    api::LinuxContainerResources* out) {
   out->set_cpu_period(in.cpu_period_us());

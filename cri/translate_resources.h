@@ -25,6 +25,11 @@ namespace pinion::cri {
 absl::StatusOr<state::Resources> ToResources(
     const Field& field, const api::LinuxContainerResources& in);
 
+// The same for an update, where what is not set stays as it is: a swap limit
+// may come without a memory limit (the one in force counts).
+absl::StatusOr<state::Resources> ToResourceChanges(
+    const Field& field, const api::LinuxContainerResources& in);
+
 void FromResources(const state::Resources& in,
                    api::LinuxContainerResources* out);
 

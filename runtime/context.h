@@ -18,6 +18,7 @@
 #include "absl/synchronization/mutex.h"
 #include "os/reactor.h"
 #include "os/unique_fd.h"
+#include "runtime/events.h"
 #include "runtime/exec_table.h"
 #include "runtime/instruments.h"
 #include "runtime/join_table.h"
@@ -54,6 +55,7 @@ struct Context {
   std::unique_ptr<WritableLayers> writable_layers;
   plan::SeccompCompiler seccomp;
   ObjectTable objects;
+  EventHub events;
   ExecTable execs;
   JoinTable<absl::StatusOr<std::string>> joins;
   JoinTable<absl::Status> start_joins;

@@ -97,6 +97,7 @@ absl::StatusOr<std::string> CreateLocked(Context& context, const PodPtr& pod,
   context.objects.Add(container);
   rollback.Commit();
   MountRootBehind(context, container);
+  PublishEvent(context, EventKind::kCreated, *pod, id);
   return id;
 }
 

@@ -70,6 +70,7 @@ void MarkExited(Context& context, Container& container,
        {"container", container.id},
        {"exit_code", exit.exit_code},
        {"reason", record->reason()}});
+  PublishStopped(context, container, /*has_run=*/exit.error.empty());
 }
 
 bool AwaitEnd(const Container& container,

@@ -72,7 +72,10 @@ class Pod {
 class Container {
  public:
   Container(std::shared_ptr<Pod> owner, state::ContainerRecord initial)
-      : id(initial.id()), pod(std::move(owner)), record(std::move(initial)) {}
+      : id(initial.id()),
+        pod(std::move(owner)),
+        record(std::move(initial)),
+        start_told(record.Get()->state() != state::CONTAINER_CREATED) {}
 
   const std::string id;
   const std::shared_ptr<Pod> pod;
@@ -80,6 +83,9 @@ class Container {
   UsageHistory usage;
   // From its creation until it is started or removed.
   RootMount root;
+  // That it started has been published. Guarded by the EventHub: read and
+  // written only while an event is made.
+  bool start_told = false;
 };
 
 using PodPtr = std::shared_ptr<Pod>;

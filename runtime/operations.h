@@ -80,6 +80,26 @@ absl::StatusOr<os::UniqueFd> ConnectPort(Context& context,
                                          const std::string& pod_id,
                                          uint16_t port);
 
+// update_resources.cc
+// Fields that are not set stay as they are; a container's limits are brought
+// to what is asked for, all or nothing.
+absl::Status UpdateContainer(Context& context, const std::string& id,
+                             const state::Resources& changes);
+// Recorded: the kubelet sets a pod's limits on the slice above it.
+absl::Status UpdatePod(Context& context, const std::string& id,
+                       const state::Resources& overhead,
+                       const state::Resources& resources);
+
+// publish_event.cc
+// Tells the subscribers what happened to `pod`'s container `id`, or to the
+// pod itself (then `id` is its own). Memory only.
+void PublishEvent(Context& context, EventKind kind, const Pod& pod,
+                  const std::string& id);
+// A container's start, once, and its end. The end of a short-lived one may be
+// reported before its start is: then PublishStopped publishes both.
+void PublishStarted(Context& context, Container& container);
+void PublishStopped(Context& context, Container& container, bool has_run);
+
 // monitor_events.cc
 // What the monitor of `pod` calls; safe on the reactor's thread.
 monitor::Callbacks CallbacksFor(Context& context, const PodPtr& pod);

@@ -48,6 +48,7 @@ absl::Status RemoveContainerLocked(Context& context, Container& container) {
   PINION_RETURN_IF_ERROR(context.records->DeleteContainer(id));
   context.deps.images->Release(id);
   context.objects.RemoveContainer(id);
+  PublishEvent(context, EventKind::kDeleted, *container.pod, id);
   return absl::OkStatus();
 }
 

@@ -195,6 +195,8 @@ absl::StatusOr<std::string> RunPodOnce(Context& context,
   context.objects.Add(pod);
   context.instruments.pods.Add(1);
   rollback.Commit();
+  PublishEvent(context, EventKind::kCreated, *pod, pod->id);
+  PublishEvent(context, EventKind::kStarted, *pod, pod->id);
   return pod->id;
 }
 

@@ -152,6 +152,21 @@ class RuntimeImpl final : public Runtime {
                         monitor::kMonitorNetnsFd);
   }
 
+  absl::Status UpdateContainer(const std::string& id,
+                               const state::Resources& changes) override {
+    PINION_RETURN_IF_ERROR(RequireKnownPodOf(id));
+    return runtime::UpdateContainer(*context_, id, changes);
+  }
+  absl::Status UpdatePod(const std::string& id,
+                         const state::Resources& overhead,
+                         const state::Resources& resources) override {
+    return runtime::UpdatePod(*context_, id, overhead, resources);
+  }
+  std::shared_ptr<EventQueue> SubscribeEvents(
+      std::function<void()> ready) override {
+    return context_->events.Subscribe(std::move(ready));
+  }
+
   absl::StatusOr<ContainerUsage> MeasureContainer(
       const std::string& id, UsageDetail detail) const override {
     return runtime::MeasureContainer(*context_, id, detail);

@@ -14,6 +14,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,6 +28,7 @@
 #include "os/unique_fd.h"
 #include "runtime/cgroup/container_cgroup.h"
 #include "runtime/cgroup/pod_cgroup.h"
+#include "runtime/events.h"
 #include "runtime/process_streams.h"
 #include "runtime/snapshot.h"
 #include "runtime/usage.h"
@@ -119,6 +121,20 @@ class Runtime {
   // The netns path tools are given: /proc/<monitor>/fd/N; empty with host
   // network or when the pod is not ready.
   virtual std::string NetnsPath(const state::PodRecord& pod) const = 0;
+
+  // Fields of `changes` that are not set (zero, empty) stay as they are. All
+  // or nothing: on an error limits and record are as before.
+  // FailedPrecondition: it has ended, or the pod is not ready.
+  virtual absl::Status UpdateContainer(const std::string& id,
+                                       const state::Resources& changes) = 0;
+  virtual absl::Status UpdatePod(const std::string& id,
+                                 const state::Resources& overhead,
+                                 const state::Resources& resources) = 0;
+
+  // Events from now on (events.h, EventQueue); they must end before the
+  // runtime.
+  virtual std::shared_ptr<EventQueue> SubscribeEvents(
+      std::function<void()> ready) = 0;
 
   // What it uses now; NotFound. Of a container that does not run, and a pod
   // that is not ready, only what the disk says.

@@ -98,6 +98,7 @@ absl::Status StartProcess(Context& context, Container& container,
         for (const state::Phase& phase : done) *r.add_phases() = phase;
         return true;
       });
+  PublishStarted(context, container);
   if (running->state() == state::CONTAINER_RUNNING) {
     context.instruments.containers_running.Add(1);
   }
@@ -119,6 +120,7 @@ void RecordFailure(Context& context, Container& container,
         return true;
       });
   context.records->SaveLater(failed);
+  PublishStopped(context, container, /*has_run=*/false);
 }
 
 absl::Status StartOnce(Context& context, Container& container) {

@@ -155,6 +155,7 @@ absl::Status StopLocked(Context& context, Pod& pod)
     return Apply(record, PodEvent::kStopped);
   });
   SaveIfPossible(context, *stopped);
+  PublishEvent(context, EventKind::kStopped, pod, pod.id);
   return absl::OkStatus();
 }
 
@@ -190,6 +191,7 @@ absl::Status RemovePod(Context& context, const std::string& id) {
   });
   PINION_RETURN_IF_ERROR(context.records->DeletePod(pod->id));
   context.objects.RemovePod(pod->id);
+  PublishEvent(context, EventKind::kDeleted, *pod, pod->id);
   return absl::OkStatus();
 }
 

@@ -145,15 +145,16 @@ absl::Status ContainerCgroups::OnMissing(const std::string& pod_path,
       " controller: ", MissingControllerRemedy(hierarchy_, controller)));
 }
 
-absl::Status ContainerCgroups::Apply(int leaf, const std::string& pod_path,
-                                     const std::string& path,
-                                     const std::vector<Setting>& settings,
-                                     bool occupied) {
+absl::Status ContainerCgroups::Apply(
+    int leaf, const std::string& pod_path, const std::string& path,
+    const std::vector<Setting>& settings, bool occupied,
+    const std::function<absl::Status()>& commit) {
   WriteOptions options;
   options.on_missing = [&](const Setting& setting) {
     return OnMissing(pod_path, setting);
   };
   options.occupied = occupied;
+  options.commit = commit;
   return ApplySettings(leaf, path, settings, options);
 }
 
@@ -187,16 +188,17 @@ absl::StatusOr<os::UniqueFd> ContainerCgroups::Create(
   return leaf;
 }
 
-absl::Status ContainerCgroups::Update(const std::string& pod_path,
-                                      const std::string& container_id,
-                                      const state::Resources& resources) {
+absl::Status ContainerCgroups::Update(
+    const std::string& pod_path, const std::string& container_id,
+    const state::Resources& resources,
+    const std::function<absl::Status()>& commit) {
   PINION_ASSIGN_OR_RETURN(const std::string path,
                           LeafPath(pod_path, container_id));
   PINION_ASSIGN_OR_RETURN(const std::vector<Setting> settings,
                           ToSettings(resources));
   PINION_ASSIGN_OR_RETURN(const os::UniqueFd leaf,
                           OpenCgroup(hierarchy_.root, path));
-  return Apply(leaf.get(), pod_path, path, settings, /*occupied=*/true);
+  return Apply(leaf.get(), pod_path, path, settings, /*occupied=*/true, commit);
 }
 
 absl::Status ContainerCgroups::SetDevices(

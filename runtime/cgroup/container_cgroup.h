@@ -6,6 +6,7 @@
 #define PINION_RUNTIME_CGROUP_CONTAINER_CGROUP_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -60,10 +61,12 @@ class ContainerCgroups {
                                       const std::string& container_id,
                                       const state::Resources& resources);
 
-  // Writes what differs; all or nothing, read back.
+  // Writes what differs; all or nothing, read back. `commit`, if there is
+  // one, is called when all of it is in force; if it fails, all is undone.
   absl::Status Update(const std::string& pod_path,
                       const std::string& container_id,
-                      const state::Resources& resources);
+                      const state::Resources& resources,
+                      const std::function<absl::Status()>& commit = nullptr);
 
   // Attaches the device filter (replacing the one there is). Everything not
   // listed is denied.
@@ -123,7 +126,8 @@ class ContainerCgroups {
   absl::Status CountIgnored(const Setting& setting) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Apply(int leaf, const std::string& pod_path,
                      const std::string& path,
-                     const std::vector<Setting>& settings, bool occupied);
+                     const std::vector<Setting>& settings, bool occupied,
+                     const std::function<absl::Status()>& commit = nullptr);
 
   const Hierarchy hierarchy_;
   const MissingControllers missing_;

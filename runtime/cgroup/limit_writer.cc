@@ -240,7 +240,12 @@ absl::Status ApplySettings(int dir, const std::string& name,
     for (size_t done = i + 1; done-- > 0;) Undo(name, changes[done]);
     return Annotate(status, absl::StrCat("cgroup ", name));
   }
-  return absl::OkStatus();
+  if (!options.commit) return absl::OkStatus();
+  const absl::Status committed = options.commit();
+  if (!committed.ok()) {
+    for (size_t done = changes.size(); done-- > 0;) Undo(name, changes[done]);
+  }
+  return committed;
 }
 
 }  // namespace pinion::cgroup

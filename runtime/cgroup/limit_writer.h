@@ -24,6 +24,9 @@ struct WriteOptions {
   // memory is reclaimed, and if that is not enough the change is refused,
   // since an undo would not bring back what the OOM killer took.
   bool occupied = false;
+  // Called when everything is in force; an error of it undoes everything. May
+  // be empty.
+  std::function<absl::Status()> commit = nullptr;
 };
 
 // Writes what differs, in order, and reads each value back. A cpuset of which

@@ -1,7 +1,7 @@
 #!/bin/bash
 # The whole crictl round trip against a piniond of its own: info pull images
-# runp create start ps inspect logs exec stop rm stopp rmp rmi, with what each
-# one says checked. Natively in a network namespace of its own (nothing here
+# runp create start ps inspect logs exec stats statsp metricsp update events stop
+# rm stopp rmp rmi, with what each one says checked. Natively in a network namespace of its own (nothing here
 # touches this machine's network); in the VM as it is (tests/vm/run crictl).
 #
 # Exit code 0, 1, or 77 if skipped; the last line counts.
@@ -180,6 +180,86 @@ reach() {
   wait "$server" 2>/dev/null
 }
 
+stats_of() { crictl stats -o json "$@"; }
+
+# What is measured; the VM's suite compares the numbers with the files.
+measure() {
+  bed_step "stats, statsp, metricdescs, metricsp"
+  local stats metrics
+  stats=$(stats_of --id "$shell")
+  check "stats of one container" 1 "$(get stats <<<"$stats" | grep -o '"cpu":' | wc -l)"
+  check "its name" shell "$(get stats 0 attributes metadata name <<<"$stats")"
+  check_match "its CPU time" '^[1-9][0-9]+$' \
+    "$(get stats 0 cpu usageCoreNanoSeconds value <<<"$stats")"
+  check_match "its writable layer" '^[0-9]+$' \
+    "$(get stats 0 writableLayer usedBytes value <<<"$stats")"
+  check_match "the table of stats" "shell" "$(crictl stats --seconds 1)"
+  stats=$(crictl statsp -o json --id "$pod")
+  check "statsp names the pod" trip \
+    "$(get stats 0 attributes metadata name <<<"$stats")"
+  check "statsp's interface" eth0 \
+    "$(get stats 0 linux network defaultInterface name <<<"$stats")"
+  check_match "its processes" '^([3-9]|[1-9][0-9])$' \
+    "$(get stats 0 linux process processCount value <<<"$stats")"
+  [[ -z ${BED_ENDPOINT:-} ]] || return 0
+  check "metric descriptors" 56 \
+    "$(crictl metricdescs | grep -c '"name": "container_')"
+  metrics=$(crictl metricsp)
+  check_match "metricsp counts CPU time" container_cpu_usage_seconds_total \
+    "$metrics"
+  check_match "metricsp counts what the pod received" \
+    container_network_receive_bytes_total "$metrics"
+}
+
+update() {
+  bed_step "update"
+  check "update" "$shell" "$(crictl update --cpu-share 512 "$shell")"
+  check "inspect shows it" 512 \
+    "$(crictl inspect "$shell" | get status resources linux cpuShares)"
+  check_match "what create refuses is refused" "cpu_period" \
+    "$(crictl update --cpu-period 5 "$shell" 2>&1)"
+  check "inspect shows what was" 512 \
+    "$(crictl inspect "$shell" | get status resources linux cpuShares)"
+}
+
+subscribe() {
+  crictl events -o json >"$bed_scratch/events.json" 2>&1 &
+  events_pid=$!
+}
+
+# event_count TYPE ID
+event_count() {
+  python3 - "$bed_scratch/events.json" "$@" <<'PY'
+import json, sys
+path, kind, wanted = sys.argv[1:]
+text, at, seen = open(path).read(), 0, 0
+while (start := text.find("{", at)) >= 0:
+    try:
+        event, at = json.JSONDecoder().raw_decode(text, start)
+    except ValueError:
+        break
+    if event.get("containerId") != wanted:
+        continue
+    assert event["podSandboxStatus"]["metadata"]["name"], event
+    # The first value of an enumeration is left out.
+    seen += event.get("containerEventType", "CONTAINER_CREATED_EVENT") == kind
+print(seen)
+PY
+}
+
+read_events() {
+  bed_step "events"
+  local kind
+  for kind in CREATED STARTED STOPPED DELETED; do
+    eventually 10 "$kind of the shell" 1 \
+      event_count "CONTAINER_${kind}_EVENT" "$shell"
+    eventually 10 "$kind of the pod" 1 \
+      event_count "CONTAINER_${kind}_EVENT" "$pod"
+  done
+  kill "$events_pid"
+  wait "$events_pid" 2>/dev/null
+}
+
 # What layers make up, seen from outside through the container's root.
 compare_rootfs() {
   bed_step "the root file system of $layered"
@@ -271,13 +351,17 @@ stop_and_remove() {
 ip link set lo up
 bed_start
 pull_images
+[[ -n ${BED_ENDPOINT:-} ]] || subscribe
 run_pod
 start_containers
 [[ -n ${BED_ENDPOINT:-} ]] || look_at_the_daemon
 read_logs
 run_commands
+measure
+update
 reach
 compare_rootfs
 end_containers
 stop_and_remove
+[[ -n ${BED_ENDPOINT:-} ]] || read_events
 bed_finish

@@ -244,6 +244,28 @@ std::string FakeRuntime::NetnsPath(const state::PodRecord& pod) const {
   return absl::StrCat("/proc/", pod.monitor_pid(), "/fd/5");
 }
 
+absl::Status FakeRuntime::UpdateContainer(const std::string& id,
+                                          const state::Resources& changes) {
+  const absl::MutexLock lock(&mutex_);
+  const auto container = containers_.find(id);
+  if (container == containers_.end()) {
+    return absl::NotFoundError("no container " + id);
+  }
+  container->second.mutable_spec()->mutable_resources()->MergeFrom(changes);
+  return absl::OkStatus();
+}
+
+absl::Status FakeRuntime::UpdatePod(const std::string& id,
+                                    const state::Resources& overhead,
+                                    const state::Resources& resources) {
+  const absl::MutexLock lock(&mutex_);
+  const auto pod = pods_.find(id);
+  if (pod == pods_.end()) return absl::NotFoundError("no pod " + id);
+  pod->second.mutable_spec()->mutable_overhead()->MergeFrom(overhead);
+  pod->second.mutable_spec()->mutable_resources()->MergeFrom(resources);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<runtime::ContainerUsage> FakeRuntime::MeasureContainer(
     const std::string& id, runtime::UsageDetail) const {
   runtime::ContainerUsage usage;

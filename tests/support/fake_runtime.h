@@ -45,6 +45,8 @@ class FakeRuntime : public runtime::Runtime {
     std::function<void(runtime::PodUsage&)> measure_pod;
   };
   Hooks hooks;
+  // Tests publish what they like.
+  runtime::EventHub events;
   std::set<std::string> handlers = {""};
 
   absl::StatusOr<std::string> RunPod(const state::PodSpec& spec) override;
@@ -77,6 +79,15 @@ class FakeRuntime : public runtime::Runtime {
                                            uint16_t port) override;
   absl::Status ReopenLog(const std::string& container_id) override;
   std::string NetnsPath(const state::PodRecord& pod) const override;
+  absl::Status UpdateContainer(const std::string& id,
+                               const state::Resources& changes) override;
+  absl::Status UpdatePod(const std::string& id,
+                         const state::Resources& overhead,
+                         const state::Resources& resources) override;
+  std::shared_ptr<runtime::EventQueue> SubscribeEvents(
+      std::function<void()> ready) override {
+    return events.Subscribe(std::move(ready));
+  }
   absl::StatusOr<runtime::ContainerUsage> MeasureContainer(
       const std::string& id, runtime::UsageDetail detail) const override;
   absl::StatusOr<runtime::PodUsage> MeasurePod(

@@ -57,7 +57,8 @@ PROTO_TARGETS = {
 }
 
 # The only files that see gRPC: the rest of the tree compiles without it.
-GRPC_FILES = ["cri/grpc_*_service.cc", "cri/grpc_status.h", "cri/server.cc",
+GRPC_FILES = ["cri/grpc_*_service.cc", "cri/grpc_event_stream.*",
+              "cri/grpc_status.h", "cri/grpc_stream_list.h", "cri/server.cc",
               "daemon/self_check.cc", "tools/cri_client.cc"]
 GRPC_TARGET = "PkgConfig::grpc__"
 

@@ -53,6 +53,42 @@ start_limited() {
     "$leaf"
 }
 
+# Each metric against the file it comes from, in a container that has used its
+# limits; then the limits themselves, changed.
+measure_limited() {
+  bed_step "metrics, stats and update against the kernel's files"
+  crictl exec -s "$id" sh -c \
+    'dd if=/dev/zero of=/big bs=1M count=8 conv=fsync 2>/dev/null
+     i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done' >/dev/null
+  check "metrics that differ from the files" "" "$(python3 \
+    "$tree/tests/conformance/metric_files.py" "$id" "$leaf" \
+    "$bed_tools/crictl" --config "$bed_scratch/crictl.yaml" 2>&1)"
+  local stats
+  stats=$(crictl stats -o json --id "$id")
+  check "stats' memory in use" yes "$([[ $(get stats 0 memory usageBytes value \
+    <<<"$stats") -gt 0 ]] && echo yes)"
+  check_match "stats' memory left" '^[1-9][0-9]*$' \
+    "$(get stats 0 memory availableBytes value <<<"$stats")"
+  check_match "stats' memory pressure" '^[0-9]+$' \
+    "$(get stats 0 memory psi Some Total <<<"$stats")"
+  check_match "statsp's memory in use" '^[1-9][0-9]*$' "$(crictl statsp -o json \
+    --id "$pod" | get stats 0 linux memory usageBytes value)"
+
+  check "update" "$id" "$(crictl update --cpu-quota 40000 --memory 50331648 "$id")"
+  check "cpu.max after the update" "40000 100000" "$(on_disk cpu.max)"
+  check "memory.max after the update" 50331648 "$(on_disk memory.max)"
+  check "cpuset.cpus, which was not updated" 2-3 "$(on_disk cpuset.cpus)"
+  check "inspect after the update" 40000 \
+    "$(crictl inspect "$id" | get status resources linux cpuQuota)"
+  # The CPUs are not to be had: the quota before them must not stay.
+  check_match "an update that fails half-way" "cpuset" \
+    "$(crictl update --cpu-quota 30000 --cpuset-cpus 64 "$id" 2>&1)"
+  check "cpu.max is as before" "40000 100000" "$(on_disk cpu.max)"
+  check "inspect too" 40000 \
+    "$(crictl inspect "$id" | get status resources linux cpuQuota)"
+  check "update back" "$id" "$(crictl update --cpu-quota 50000 --memory 67108864 "$id")"
+}
+
 shake_systemd() {
   local scope
   scope=$(basename "$(dirname "$leaf")")
@@ -75,6 +111,7 @@ shake_systemd() {
 
 bed_start
 start_limited
+measure_limited
 shake_systemd
 bed_failed=$((bed_failed + (roundtrip == 0 ? 0 : 1)))
 bed_finish
