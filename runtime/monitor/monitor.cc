@@ -25,7 +25,7 @@ constexpr int kQuietMs = 1000;
 
 }  // namespace
 
-int Monitor::Create(int listening_socket, int signal_fd) {
+int Monitor::Create(int listening_socket, int signal_fd, int first_connection) {
   int error = loop_.Create();
   if (error == 0) error = streams_.Create();
   if (error == 0) {
@@ -36,11 +36,13 @@ int Monitor::Create(int listening_socket, int signal_fd) {
     error = loop_.Add(&signal_, signal_fd, EPOLLIN, SignalReady, this);
   }
   if (error == 0) error = link_.Create(&loop_, listening_socket, this);
+  born_connected_ = first_connection >= 0;
+  if (error == 0 && born_connected_) error = link_.Adopt(first_connection);
   return error;
 }
 
 void Monitor::Run() {
-  while (!ShutdownIsDone()) {
+  while (!ShutdownIsDone() && !IsAbandoned()) {
     int timeout_ms = trim_due_ ? kQuietMs : -1;
     if (shutdown_deadline_ns_ != 0) timeout_ms = kShutdownCheckMs;
     const bool quiet = loop_.Turn(timeout_ms) == 0;
@@ -57,6 +59,10 @@ bool Monitor::ShutdownIsDone() const {
   if (shutdown_deadline_ns_ == 0) return false;
   return (!supervisor_.has_live_process() && link_.idle()) ||
          MonotonicNanos() > shutdown_deadline_ns_;
+}
+
+bool Monitor::IsAbandoned() const {
+  return born_connected_ && link_.connection() == 0 && !answered_;
 }
 
 void Monitor::StreamsReady(void* self, uint32_t) {
@@ -77,7 +83,7 @@ void Monitor::OnMessage(const MessageReader& message, ReceivedFds* fds) {
     case MessageType::kHello:
       return OnHello(message);
     case MessageType::kSetUpSandbox:
-      return OnSetUpSandbox(message);
+      return OnSetUpSandbox(message, fds);
     case MessageType::kStart:
       return OnStart(message, fds, false);
     case MessageType::kExec:
@@ -117,9 +123,11 @@ void Monitor::OnHello(const MessageReader& message) {
   link_.Send(&reply);
 }
 
-void Monitor::OnSetUpSandbox(const MessageReader& message) {
+void Monitor::OnSetUpSandbox(const MessageReader& message, ReceivedFds* fds) {
   SandboxMessage request;
-  Get(message, &request);
+  Get(message, fds, &request);
+  // Given, it is the daemon's already.
+  const int netns_fd = request.netns_fd;
   int route_socket = -1;
   Failed failed;
   char buffer[kReplyCapacity];
@@ -129,13 +137,15 @@ void Monitor::OnSetUpSandbox(const MessageReader& message) {
   if (namespaces_.SetUp(request, message, &route_socket, &failed)) {
     if (namespaces_.init_pid() > 0)
       supervisor_.AdoptInit(namespaces_.init_pid());
-    Put(&reply, SandboxReplyMessage{namespaces_.has_network() ? kNetnsFd : -1,
-                                    route_socket, namespaces_.init_pid()});
+    const bool tell = netns_fd < 0 && namespaces_.has_network();
+    Put(&reply, SandboxReplyMessage{tell ? kNetnsFd : -1, route_socket,
+                                    namespaces_.init_pid()});
   } else {
     PutError(&reply, {failed.error, failed.what.view(), failed.object.view()});
   }
-  link_.Send(&reply);
+  answered_ = link_.Send(&reply);
   if (route_socket >= 0) close(route_socket);
+  if (netns_fd >= 0) close(netns_fd);
 }
 
 void Monitor::OnStart(const MessageReader& message, ReceivedFds* fds,
