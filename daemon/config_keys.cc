@@ -280,6 +280,8 @@ void AddRuntime(std::vector<ConfigKey>* keys) {
   keys->push_back(List("runtime.allowed_unsafe_sysctls",
                        PINION_MEMBER(runtime.allowed_unsafe_sysctls),
                        SysctlPattern));
+  keys->push_back(
+      Number("runtime.warm_pods", PINION_MEMBER(runtime.warm_pods), 0, 64));
 }
 
 #undef PINION_MEMBER

@@ -132,6 +132,7 @@ runtime::Options RuntimeOptions(const Config& config) {
   options.handlers = config.runtime.handlers;
   options.seccomp_default = config.runtime.seccomp_default;
   options.allowed_unsafe_sysctls = config.runtime.allowed_unsafe_sysctls;
+  options.warm_pods = static_cast<int>(config.runtime.warm_pods);
   return options;
 }
 

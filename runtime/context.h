@@ -26,6 +26,7 @@
 #include "runtime/plan/seccomp.h"
 #include "runtime/records.h"
 #include "runtime/runtime.h"
+#include "runtime/warm_pool.h"
 #include "runtime/work_queue.h"
 #include "runtime/writable_layers.h"
 
@@ -68,6 +69,7 @@ struct Context {
   // Last, so that they end first: their callbacks use the rest.
   std::unique_ptr<WorkQueue> work;
   std::unique_ptr<os::Reactor> reactor;
+  std::unique_ptr<WarmPool> warm;
 };
 
 // <state>/pods/<id>, and <root>/containers/<id>.

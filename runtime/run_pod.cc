@@ -1,10 +1,12 @@
-// RunPodSandbox: record, cgroup, monitor, namespaces, network, ready. (A driver
-// that needs a first process gets the monitor before the cgroup.)
+// RunPodSandbox: record, cgroup, monitor, network, namespaces, ready. (A driver
+// that needs a first process gets the monitor before the cgroup; without a
+// network namespace made ahead the network comes after the namespaces.)
 
 #include <fcntl.h>
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +16,7 @@
 #include "os/file.h"
 #include "runtime/operations.h"
 #include "runtime/pod_files.h"
+#include "runtime/pod_monitor.h"
 #include "runtime/rollback.h"
 #include "runtime/state_machine.h"
 
@@ -78,40 +81,18 @@ monitor::SandboxRequest SandboxRequestFor(const state::PodSpec& spec) {
   return request;
 }
 
-absl::Status SpawnMonitor(Context& context, const PodPtr& pod, int cgroup_fd) {
-  const auto record = pod->record.Get();
-  PINION_RETURN_IF_ERROR(os::MakeDirAt(context.pods_dir.get(), pod->id, 0700));
-  PINION_ASSIGN_OR_RETURN(
-      os::UniqueFd dir,
-      os::OpenAt(context.pods_dir.get(), pod->id, O_RDONLY | O_DIRECTORY));
-  PINION_RETURN_IF_ERROR(WritePodFiles(dir.get(), record->spec()));
-  monitor::MonitorClient::SpawnOptions options;
-  options.pod_id = pod->id;
-  options.pod_dir = PodDir(context, pod->id);
-  options.pod_dir_fd = dir.get();
-  options.image_fd = context.monitor_image.get();
-  options.cgroup_fd = cgroup_fd;
-  PINION_ASSIGN_OR_RETURN_AS(
-      auto client,
-      monitor::MonitorClient::Spawn(options, *context.reactor,
-                                    CallbacksFor(context, pod)),
-      "start pod monitor");
-  pod->record.Update([&client](state::PodRecord& r) {
-    r.set_monitor_pid(client->pid());
-    r.set_monitor_start_ticks(client->start_ticks());
-    return true;
-  });
-  pod->SetMonitor(std::move(client));
-  context.instruments.monitors.Add(1);
-  return absl::OkStatus();
+absl::StatusOr<os::UniqueFd> MakePodDir(Context& context,
+                                        const std::string& id) {
+  PINION_RETURN_IF_ERROR(os::MakeDirAt(context.pods_dir.get(), id, 0700));
+  return os::OpenAt(context.pods_dir.get(), id, O_RDONLY | O_DIRECTORY);
 }
 
 absl::Status AttachNetwork(Context& context, Pod& pod,
-                           const monitor::Sandbox& sandbox) {
+                           const os::NetworkNamespace& netns) {
   network::AttachRequest request;
   request.pod_id = pod.id;
-  request.netns_fd = sandbox.netns.get();
-  request.netns_route_socket = sandbox.netns_route_socket.get();
+  request.netns_fd = netns.fd.get();
+  request.netns_route_socket = netns.route_socket.get();
   PINION_ASSIGN_OR_RETURN_AS(const network::PodAddresses addresses,
                              context.deps.network->Attach(request),
                              "attach network");
@@ -127,42 +108,62 @@ absl::Status AttachNetwork(Context& context, Pod& pod,
   return absl::OkStatus();
 }
 
-absl::Status BuildPod(Context& context, const PodPtr& pod)
+// Monitor, namespaces, network. With a network namespace of the warm pool the
+// pod gets its address while its monitor is being made.
+absl::Status BuildSandbox(Context& context, const PodPtr& pod, int pod_dir,
+                          PhaseTimer& phases)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(pod->operation) {
   const auto record = pod->record.Get();
   const state::PodSpec& spec = record->spec();
-  PhaseTimer phases(context.instruments);
-  phases.Next("record");
-  PINION_RETURN_IF_ERROR(context.records->Save(*record));
-  phases.Next("cgroup");
   const std::string description = Description(spec);
+  phases.Next("cgroup");
   PINION_ASSIGN_OR_RETURN_AS(const os::UniqueFd leaf,
                              context.deps.pod_cgroups->CreateAhead(
                                  pod->id, spec.cgroup_parent(), description),
                              "make the pod's cgroup");
   phases.Next("monitor");
-  PINION_RETURN_IF_ERROR(SpawnMonitor(context, pod, leaf.get()));
-  const auto client = pod->Monitor();
+  monitor::SandboxRequest request = SandboxRequestFor(spec);
+  std::optional<os::NetworkNamespace> netns;
+  if (request.new_network) netns = context.warm->TakeNetwork();
+  if (netns) request.netns_fd = netns->fd.get();
+  PodMonitorStart start(context, pod, pod_dir, leaf.get(), request);
+  PINION_RETURN_IF_ERROR(start.Begin());
   if (!leaf.valid()) {
+    PINION_RETURN_IF_ERROR(start.AwaitMonitor());
     phases.Next("cgroup");
     PINION_RETURN_IF_ERROR_AS(
         context.deps.pod_cgroups->Create(pod->id, spec.cgroup_parent(),
-                                         description, client->pid()),
+                                         description, pod->Monitor()->pid()),
         "make the pod's cgroup");
+    phases.Next("monitor");
+  }
+  PINION_RETURN_IF_ERROR(start.BeginSandbox());
+  PINION_RETURN_IF_ERROR(WritePodFiles(pod_dir, spec));
+  absl::Status attached;
+  if (netns) {
+    phases.Next("network");
+    attached = AttachNetwork(context, *pod, *netns);
   }
   phases.Next("namespaces");
-  PINION_ASSIGN_OR_RETURN_AS(
-      const monitor::Sandbox sandbox,
-      client->SetUpSandbox(SandboxRequestFor(spec), MonitorDeadline()),
-      "set up the sandbox");
-  if (HasOwnNetwork(spec)) {
+  // Also after a failure: the monitor is then known, and can be undone.
+  PINION_ASSIGN_OR_RETURN(monitor::Sandbox sandbox, start.AwaitSandbox());
+  if (request.new_network && !netns) {
     phases.Next("network");
-    PINION_RETURN_IF_ERROR(AttachNetwork(context, *pod, sandbox));
+    attached = AttachNetwork(
+        context, *pod,
+        {std::move(sandbox.netns), std::move(sandbox.netns_route_socket)});
   }
+  return attached;
+}
+
+absl::Status BuildPod(Context& context, const PodPtr& pod)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(pod->operation) {
+  PhaseTimer phases(context.instruments);
+  phases.Next("record");
+  PINION_RETURN_IF_ERROR(context.records->Save(*pod->record.Get()));
+  PINION_ASSIGN_OR_RETURN(const os::UniqueFd dir, MakePodDir(context, pod->id));
+  PINION_RETURN_IF_ERROR(BuildSandbox(context, pod, dir.get(), phases));
   phases.Next("ready");
-  PINION_ASSIGN_OR_RETURN(
-      const os::UniqueFd dir,
-      os::OpenAt(context.pods_dir.get(), pod->id, O_RDONLY | O_DIRECTORY));
   PINION_RETURN_IF_ERROR(WriteHostsFile(dir.get(), *pod->record.Get()));
   const auto ready = pod->record.Update([&phases](state::PodRecord& r) {
     if (!Apply(r, PodEvent::kReady)) return false;
@@ -186,6 +187,7 @@ absl::StatusOr<std::string> RunPodOnce(Context& context,
         "attempt and is stopped; remove it, or raise the attempt"));
   }
   PINION_RETURN_IF_ERROR(CheckSpec(context, spec));
+  const WarmPool::Quiet quiet(*context.warm);
   const auto pod = std::make_shared<Pod>(NewRecord(context, spec));
   const absl::MutexLock lock(&pod->operation);
   Rollback rollback;

@@ -249,6 +249,8 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(
   context->work = std::make_unique<WorkQueue>(kWorkThreads);
   PINION_ASSIGN_OR_RETURN(context->reactor, os::Reactor::Create());
   PINION_RETURN_IF_ERROR_AS(Recover(*context), "recovery");
+  context->warm = std::make_unique<WarmPool>(
+      options.warm_pods, context->monitor_image.get(), *context->reactor);
   return std::make_unique<RuntimeImpl>(std::move(context));
 }
 

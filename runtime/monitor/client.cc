@@ -15,6 +15,7 @@
 #include "runtime/monitor/client_records.h"
 #include "runtime/monitor/client_socket.h"
 #include "runtime/monitor/client_spawn.h"
+#include "runtime/monitor/client_template.h"
 #include "runtime/monitor/inherited.h"
 #include "runtime/monitor/messages.h"
 
@@ -50,17 +51,23 @@ class Client : public MonitorClient {
     if (connection_ != nullptr) connection_->Close();
   }
 
+  // To a monitor that is there. Nothing is sent yet.
   absl::Status Open(int pod_dir_fd, os::Reactor& reactor, Callbacks callbacks);
   // Says hello, and waits for the answer, or lets `answered` have it.
   absl::Status Greet(std::vector<ContainerReport>* containers);
   absl::Status GreetLater(Answered answered);
+  // Asks for a copy, and says hello to it.
+  absl::Status OpenAhead(const SpawnOptions& options, MonitorTemplate& source,
+                         os::Reactor& reactor, Callbacks callbacks);
 
+  absl::Status AwaitGreeting(Deadline deadline) override;
   pid_t pid() const override { return pid_; }
   uint64_t start_ticks() const override { return start_ticks_; }
   bool TakesRoot() const override { return version_ >= kRootVersion; }
   bool lost() const override { return connection_->hung_up(); }
-  absl::StatusOr<Sandbox> SetUpSandbox(const SandboxRequest& request,
-                                       Deadline deadline) override;
+  absl::Status BeginSandbox(const SandboxRequest& request,
+                            Deadline deadline) override;
+  absl::StatusOr<Sandbox> AwaitSandbox(Deadline deadline) override;
   absl::StatusOr<Started> Start(const StartRequest& request,
                                 Deadline deadline) override;
   absl::StatusOr<Started> Exec(const ExecRequest& request,
@@ -83,6 +90,11 @@ class Client : public MonitorClient {
   absl::StatusOr<std::unique_ptr<Incoming>> Call(
       Request& request, Deadline deadline,
       std::vector<std::unique_ptr<Incoming>>* reports = nullptr);
+  absl::Status Use(os::UniqueFd socket, os::Reactor& reactor,
+                   Callbacks callbacks);
+  absl::Status SendHello(Deadline deadline);
+  absl::Status AwaitHello(Deadline deadline,
+                          std::vector<ContainerReport>* containers);
   absl::StatusOr<Started> StartWith(const StartMessage& message,
                                     MessageType type, const std::string& plan,
                                     Deadline deadline);
@@ -93,7 +105,11 @@ class Client : public MonitorClient {
   pid_t pid_ = 0;
   uint64_t start_ticks_ = 0;
   uint16_t version_ = 0;
+  bool new_network_ = false;  // Asked for, to be made by the monitor.
+  bool unborn_ = false;       // Nobody has greeted yet.
   std::shared_ptr<ClientConnection> connection_;
+  ClientConnection::PendingCall hello_;
+  ClientConnection::PendingCall sandbox_;
 };
 
 // For requests that the first monitors did not know.
@@ -127,6 +143,20 @@ void OnEvent(const Callbacks& callbacks, ClientConnection& connection,
 absl::Status Client::Open(int pod_dir_fd, os::Reactor& reactor,
                           Callbacks callbacks) {
   PINION_ASSIGN_OR_RETURN(os::UniqueFd socket, ConnectToMonitor(pod_dir_fd));
+  return Use(std::move(socket), reactor, std::move(callbacks));
+}
+
+absl::Status Client::OpenAhead(const SpawnOptions& options,
+                               MonitorTemplate& source, os::Reactor& reactor,
+                               Callbacks callbacks) {
+  PINION_ASSIGN_OR_RETURN(os::UniqueFd socket, source.Clone(options));
+  unborn_ = true;
+  PINION_RETURN_IF_ERROR(Use(std::move(socket), reactor, std::move(callbacks)));
+  return SendHello(std::chrono::steady_clock::now() + kHelloTimeout);
+}
+
+absl::Status Client::Use(os::UniqueFd socket, os::Reactor& reactor,
+                         Callbacks callbacks) {
   // The handlers outlive this call only as part of the connection, so they
   // may hold it weakly; they own the callbacks.
   auto held = std::make_shared<std::weak_ptr<ClientConnection>>();
@@ -140,9 +170,9 @@ absl::Status Client::Open(int pod_dir_fd, os::Reactor& reactor,
   handlers.on_hang_up = [shared] {
     if (shared->on_lost) shared->on_lost();
   };
-  PINION_ASSIGN_OR_RETURN(connection_,
-                          ClientConnection::Create(std::move(socket), reactor,
-                                                   std::move(handlers)));
+  PINION_ASSIGN_OR_RETURN(
+      connection_, ClientConnection::Create(std::move(socket), reactor,
+                                            std::move(handlers), unborn_));
   // Nothing comes before the hello has been sent.
   *held = connection_;
   return absl::OkStatus();
@@ -168,16 +198,27 @@ absl::StatusOr<std::vector<ContainerReport>> Client::TakeHello(
   return containers;
 }
 
-absl::Status Client::Greet(std::vector<ContainerReport>* containers) {
+absl::Status Client::SendHello(Deadline deadline) {
   Request request(*connection_, MessageType::kHello);
+  return connection_->Begin(*request.message(), request.sequence(), deadline,
+                            &hello_);
+}
+
+absl::Status Client::AwaitHello(Deadline deadline,
+                                std::vector<ContainerReport>* containers) {
   std::vector<std::unique_ptr<Incoming>> reports;
-  PINION_ASSIGN_OR_RETURN(
-      const std::unique_ptr<Incoming> answer,
-      Call(request, std::chrono::steady_clock::now() + kHelloTimeout,
-           &reports));
+  PINION_ASSIGN_OR_RETURN_AS(const std::unique_ptr<Incoming> answer,
+                             connection_->Await(&hello_, deadline, &reports),
+                             absl::StrCat("pod ", pod_id_));
   PINION_ASSIGN_OR_RETURN(auto held, TakeHello(*answer, reports));
   if (containers != nullptr) *containers = std::move(held);
   return absl::OkStatus();
+}
+
+absl::Status Client::Greet(std::vector<ContainerReport>* containers) {
+  const Deadline deadline = std::chrono::steady_clock::now() + kHelloTimeout;
+  PINION_RETURN_IF_ERROR(SendHello(deadline));
+  return AwaitHello(deadline, containers);
 }
 
 absl::Status Client::GreetLater(Answered answered) {
@@ -192,6 +233,16 @@ absl::Status Client::GreetLater(Answered answered) {
       });
 }
 
+absl::Status Client::AwaitGreeting(Deadline deadline) {
+  if (!unborn_) return absl::OkStatus();
+  PINION_RETURN_IF_ERROR(AwaitHello(deadline, nullptr));
+  unborn_ = false;
+  if (!connection_->DoNotExpectHangUp()) {
+    return absl::UnavailableError("pod monitor ended after its greeting");
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::unique_ptr<Incoming>> Client::Call(
     Request& request, Deadline deadline,
     std::vector<std::unique_ptr<Incoming>>* reports) {
@@ -203,8 +254,9 @@ absl::StatusOr<std::unique_ptr<Incoming>> Client::Call(
   return answer;
 }
 
-absl::StatusOr<Sandbox> Client::SetUpSandbox(const SandboxRequest& request,
-                                             Deadline deadline) {
+absl::Status Client::BeginSandbox(const SandboxRequest& request,
+                                  Deadline deadline) {
+  new_network_ = request.new_network && request.netns_fd < 0;
   Request call(*connection_, MessageType::kSetUpSandbox);
   SandboxMessage message;
   message.hostname = request.hostname;
@@ -213,12 +265,20 @@ absl::StatusOr<Sandbox> Client::SetUpSandbox(const SandboxRequest& request,
   message.new_uts = request.new_uts;
   message.shared_pid = request.shared_pid;
   message.shm_bytes = request.shm_bytes;
+  message.netns_fd = request.netns_fd;
   Put(call.message(), message);
   for (const auto& [name, value] : request.sysctls) {
     PutSysctl(call.message(), name, value);
   }
-  PINION_ASSIGN_OR_RETURN(const std::unique_ptr<Incoming> answer,
-                          Call(call, deadline));
+  return Annotate(
+      connection_->Begin(*call.message(), call.sequence(), deadline, &sandbox_),
+      absl::StrCat("pod ", pod_id_));
+}
+
+absl::StatusOr<Sandbox> Client::AwaitSandbox(Deadline deadline) {
+  PINION_ASSIGN_OR_RETURN_AS(const std::unique_ptr<Incoming> answer,
+                             connection_->Await(&sandbox_, deadline),
+                             absl::StrCat("pod ", pod_id_));
   PINION_RETURN_IF_ERROR(ToStatus(GetError(answer->reader)));
   SandboxReplyMessage reply;
   Get(answer->reader, &answer->fds, &reply);
@@ -232,7 +292,7 @@ absl::StatusOr<Sandbox> Client::SetUpSandbox(const SandboxRequest& request,
     return absl::ResourceExhaustedError(
         "receive network namespace from the pod monitor: EMFILE");
   }
-  if (request.new_network &&
+  if (new_network_ &&
       (!sandbox.netns.valid() || !sandbox.netns_route_socket.valid())) {
     return absl::InternalError("pod monitor sent no network namespace");
   }
@@ -382,6 +442,16 @@ absl::StatusOr<std::unique_ptr<MonitorClient>> MonitorClient::Spawn(
     spawned.Kill();
     return Annotate(connected, "start pod monitor");
   }
+  return client;
+}
+
+absl::StatusOr<std::unique_ptr<MonitorClient>> MonitorClient::Clone(
+    const SpawnOptions& options, MonitorTemplate& source, os::Reactor& reactor,
+    Callbacks callbacks) {
+  auto client = std::make_unique<Client>(options.pod_id);
+  PINION_RETURN_IF_ERROR_AS(
+      client->OpenAhead(options, source, reactor, std::move(callbacks)),
+      "copy the monitor's template");
   return client;
 }
 

@@ -68,13 +68,16 @@ struct SandboxRequest {
   // kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.*, net.*: only with a
   // namespace of the pod's own; anything else is refused (PermissionDenied).
   std::map<std::string, std::string> sysctls;  // validated; dotted names
+  // With new_network: the namespace to enter (borrowed), which nobody else is
+  // in; -1: the monitor makes one.
+  int netns_fd = -1;
 };
 
 struct Sandbox {
   pid_t monitor_pid = 0;
   uint64_t monitor_start_ticks = 0;
-  // The pod's network namespace and a NETLINK_ROUTE socket made inside it
-  // (network/pod_network.h); invalid with host network.
+  // The network namespace that the monitor made and a NETLINK_ROUTE socket made
+  // inside it (network/pod_network.h); invalid if it made none.
   os::UniqueFd netns;
   os::UniqueFd netns_route_socket;
   pid_t init_pid = 0;  // PID 1 of the shared PID namespace; 0 without one
@@ -158,6 +161,8 @@ struct Callbacks {
   std::function<void(const ExitRecord&)> on_init_exit = nullptr;
 };
 
+class MonitorTemplate;
+
 class MonitorClient {
  public:
   using Deadline = std::chrono::steady_clock::time_point;
@@ -175,6 +180,14 @@ class MonitorClient {
   // Spawns (vfork-style, nothing of ours runs after the fork) and connects.
   static absl::StatusOr<std::unique_ptr<MonitorClient>> Spawn(
       const SpawnOptions& options, os::Reactor& reactor, Callbacks callbacks);
+
+  // Asks a template for the monitor, and returns before there is one: requests
+  // may be sent at once, but whether it exists is only known when it has
+  // greeted. Until then on_lost is not called, and the monitor ends by itself
+  // if this client goes.
+  static absl::StatusOr<std::unique_ptr<MonitorClient>> Clone(
+      const SpawnOptions& options, MonitorTemplate& source,
+      os::Reactor& reactor, Callbacks callbacks);
 
   // Connects to a monitor that runs, and replaces whatever was connected.
   // Unavailable if nobody listens; DeadlineExceeded if somebody does but does
@@ -198,6 +211,11 @@ class MonitorClient {
 
   virtual ~MonitorClient() = default;
 
+  // Of a Clone, once, by one thread: waits until it exists. Unavailable: the
+  // template made none, or it ended. Otherwise success at once.
+  virtual absl::Status AwaitGreeting(Deadline deadline) = 0;
+
+  // 0 before the greeting.
   virtual pid_t pid() const = 0;
   virtual uint64_t start_ticks() const = 0;
   // Whether Start may bring a root (StartRequest); an older one would ignore
@@ -207,9 +225,16 @@ class MonitorClient {
   // before on_lost is called.
   virtual bool lost() const = 0;
 
-  // Once, first.
-  virtual absl::StatusOr<Sandbox> SetUpSandbox(const SandboxRequest& request,
-                                               Deadline deadline) = 0;
+  // Once, first. In two halves, so that the caller can do something meanwhile:
+  // the same thread calls both.
+  virtual absl::Status BeginSandbox(const SandboxRequest& request,
+                                    Deadline deadline) = 0;
+  virtual absl::StatusOr<Sandbox> AwaitSandbox(Deadline deadline) = 0;
+  absl::StatusOr<Sandbox> SetUpSandbox(const SandboxRequest& request,
+                                       Deadline deadline) {
+    const absl::Status sent = BeginSandbox(request, deadline);
+    return sent.ok() ? AwaitSandbox(deadline) : sent;
+  }
 
   // Returns once the process has exec'ed. FailedPrecondition with
   // "exec /nope: ENOENT"-like text if it could not start; ResourceExhausted

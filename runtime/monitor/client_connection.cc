@@ -23,9 +23,10 @@ absl::Status Lost() {
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<ClientConnection>> ClientConnection::Create(
-    os::UniqueFd socket, os::Reactor& reactor, Handlers handlers) {
-  auto connection = std::shared_ptr<ClientConnection>(
-      new ClientConnection(std::move(socket), reactor, std::move(handlers)));
+    os::UniqueFd socket, os::Reactor& reactor, Handlers handlers,
+    bool expect_hang_up) {
+  auto connection = std::shared_ptr<ClientConnection>(new ClientConnection(
+      std::move(socket), reactor, std::move(handlers), expect_hang_up));
   // The reactor's copy keeps the object while a handler runs, even if that
   // handler gives up the last other one.
   PINION_RETURN_IF_ERROR(
@@ -35,38 +36,59 @@ absl::StatusOr<std::shared_ptr<ClientConnection>> ClientConnection::Create(
 }
 
 ClientConnection::ClientConnection(os::UniqueFd socket, os::Reactor& reactor,
-                                   Handlers handlers)
+                                   Handlers handlers, bool expect_hang_up)
     : socket_(std::move(socket)),
       reactor_(reactor),
-      handlers_(std::move(handlers)) {}
+      handlers_(std::move(handlers)),
+      expect_hang_up_(expect_hang_up) {}
 
 uint64_t ClientConnection::NextSequence() {
   const std::lock_guard<std::mutex> lock(mutex_);
   return ++last_sequence_;
 }
 
+ClientConnection::PendingCall::~PendingCall() {
+  if (connection_ == nullptr) return;
+  const std::lock_guard<std::mutex> lock(connection_->mutex_);
+  connection_->waiting_.erase(sequence_);
+}
+
 absl::StatusOr<std::unique_ptr<Incoming>> ClientConnection::Call(
     MessageWriter& message, uint64_t sequence, Deadline deadline,
     std::vector<std::unique_ptr<Incoming>>* reports) {
-  Waiting waiting;
+  PendingCall call;
+  const absl::Status sent = Begin(message, sequence, deadline, &call);
+  // What could not be sent may have been answered all the same: by a monitor
+  // that ended.
+  if (!sent.ok() && !call.sent()) return sent;
+  auto answer = Await(&call, sent.ok() ? deadline : Deadline(), reports);
+  return answer.ok() || sent.ok() ? std::move(answer) : sent;
+}
+
+absl::Status ClientConnection::Begin(MessageWriter& message, uint64_t sequence,
+                                     Deadline deadline, PendingCall* call) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (state_ != State::kOpen) return Lost();
-    waiting_[sequence] = &waiting;
+    call->connection_ = shared_from_this();
+    call->sequence_ = sequence;
+    waiting_[sequence] = call;
   }
-  const absl::Status sent = Send(message, deadline);
+  return Send(message, deadline);
+}
+
+absl::StatusOr<std::unique_ptr<Incoming>> ClientConnection::Await(
+    PendingCall* call, Deadline deadline,
+    std::vector<std::unique_ptr<Incoming>>* reports) {
   std::unique_lock<std::mutex> lock(mutex_);
-  if (sent.ok()) {
-    waiting.changed.wait_until(lock, deadline, [&] {
-      return waiting.answer != nullptr || state_ != State::kOpen;
-    });
+  call->changed_.wait_until(lock, deadline, [&] {
+    return call->answer_ != nullptr || state_ != State::kOpen;
+  });
+  waiting_.erase(call->sequence_);
+  if (call->answer_ != nullptr) {
+    if (reports != nullptr) *reports = std::move(call->reports_);
+    return std::move(call->answer_);
   }
-  waiting_.erase(sequence);
-  if (waiting.answer != nullptr) {
-    if (reports != nullptr) *reports = std::move(waiting.reports);
-    return std::move(waiting.answer);
-  }
-  if (!sent.ok()) return sent;
   if (state_ != State::kOpen) return Lost();
   return absl::DeadlineExceededError("pod monitor does not answer");
 }
@@ -167,13 +189,13 @@ void ClientConnection::Dispatch(std::unique_ptr<Incoming> message) {
   }
   const auto found = waiting_.find(sequence);
   if (found == waiting_.end()) return;  // Late: nobody waits any more.
-  Waiting* waiting = found->second;
+  PendingCall* waiting = found->second;
   if (report) {
-    waiting->reports.push_back(std::move(message));
+    waiting->reports_.push_back(std::move(message));
     return;
   }
-  waiting->answer = std::move(message);
-  waiting->changed.notify_all();
+  waiting->answer_ = std::move(message);
+  waiting->changed_.notify_all();
 }
 
 void ClientConnection::HangUp() {
@@ -187,7 +209,7 @@ void ClientConnection::HangUp() {
     later_.reset();
     tell = !expect_hang_up_;
     for (const auto& [sequence, waiting] : waiting_) {
-      waiting->changed.notify_all();
+      waiting->changed_.notify_all();
     }
     state_changed_.notify_all();
   }
@@ -210,6 +232,13 @@ void ClientConnection::ExpectHangUp() {
   expect_hang_up_ = true;
 }
 
+bool ClientConnection::DoNotExpectHangUp() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (state_ != State::kOpen) return false;
+  expect_hang_up_ = false;
+  return true;
+}
+
 void ClientConnection::Close() {
   reactor_.Remove(socket_.get());
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -219,7 +248,7 @@ void ClientConnection::Close() {
   // The monitor learns of it now, whoever still holds this object.
   shutdown(socket_.get(), SHUT_RDWR);
   for (const auto& [sequence, waiting] : waiting_) {
-    waiting->changed.notify_all();
+    waiting->changed_.notify_all();
   }
   state_changed_.notify_all();
 }

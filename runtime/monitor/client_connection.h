@@ -48,7 +48,30 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
 
   // Starts receiving from the connected, non-blocking `socket`.
   static absl::StatusOr<std::shared_ptr<ClientConnection>> Create(
-      os::UniqueFd socket, os::Reactor& reactor, Handlers handlers);
+      os::UniqueFd socket, os::Reactor& reactor, Handlers handlers,
+      bool expect_hang_up = false);
+
+  // A request that has been sent and whose answer is waited for later, or
+  // never: the destructor forgets it. Outlives nothing but the connection's
+  // users, which it keeps alive. Not thread-safe by itself.
+  class PendingCall {
+   public:
+    PendingCall() = default;
+    ~PendingCall();
+    PendingCall(const PendingCall&) = delete;
+    PendingCall& operator=(const PendingCall&) = delete;
+
+    bool sent() const { return connection_ != nullptr; }
+
+   private:
+    friend class ClientConnection;
+    std::shared_ptr<ClientConnection> connection_;
+    uint64_t sequence_ = 0;
+    // Guarded by the connection's mutex.
+    std::condition_variable changed_;
+    std::unique_ptr<Incoming> answer_;
+    std::vector<std::unique_ptr<Incoming>> reports_;
+  };
 
   uint64_t NextSequence();
 
@@ -69,6 +92,13 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   absl::Status CallLater(MessageWriter& message, uint64_t sequence,
                          Answered answered);
 
+  // The two halves of Call, so that the caller can do something in between.
+  absl::Status Begin(MessageWriter& message, uint64_t sequence,
+                     Deadline deadline, PendingCall* call);
+  absl::StatusOr<std::unique_ptr<Incoming>> Await(
+      PendingCall* call, Deadline deadline,
+      std::vector<std::unique_ptr<Incoming>>* reports = nullptr);
+
   // Sends what has no answer. False if the peer does not read now.
   bool Post(MessageWriter& message);
 
@@ -79,17 +109,15 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
 
   // From now on a hang-up is expected and calls nobody.
   void ExpectHangUp();
+  // From now on it calls on_hang_up again. False: it has happened already, and
+  // nobody was called.
+  bool DoNotExpectHangUp();
 
   // No handler runs afterwards (or, called by a handler, no further one);
   // waiting calls fail.
   void Close();
 
  private:
-  struct Waiting {
-    std::condition_variable changed;
-    std::unique_ptr<Incoming> answer;
-    std::vector<std::unique_ptr<Incoming>> reports;
-  };
   struct Later {
     uint64_t sequence;
     Answered answered;
@@ -97,8 +125,8 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
   };
   enum class State { kOpen, kHungUp, kClosed };
 
-  ClientConnection(os::UniqueFd socket, os::Reactor& reactor,
-                   Handlers handlers);
+  ClientConnection(os::UniqueFd socket, os::Reactor& reactor, Handlers handlers,
+                   bool expect_hang_up);
 
   void OnReady();
   // False when there is nothing more to read now.
@@ -113,9 +141,9 @@ class ClientConnection : public std::enable_shared_from_this<ClientConnection> {
 
   mutable std::mutex mutex_;  // guards what follows
   State state_ = State::kOpen;
-  bool expect_hang_up_ = false;
+  bool expect_hang_up_;
   uint64_t last_sequence_ = 0;
-  std::map<uint64_t, Waiting*> waiting_;
+  std::map<uint64_t, PendingCall*> waiting_;
   std::optional<Later> later_;
   std::condition_variable state_changed_;
 };

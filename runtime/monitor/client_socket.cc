@@ -13,14 +13,10 @@
 #include "absl/strings/str_cat.h"
 #include "os/error.h"
 #include "os/file.h"
+#include "runtime/monitor/inherited.h"
 
 namespace pinion::monitor {
 namespace {
-
-constexpr char kSocketName[] = "monitor.sock";
-// Daemons that connect while the monitor is busy or stopped: each restart of
-// piniond adds one.
-constexpr int kBacklog = 128;
 
 sockaddr_un AddressIn(int pod_dir_fd) {
   sockaddr_un address = {};

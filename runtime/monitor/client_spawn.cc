@@ -34,6 +34,16 @@ void SpawnedMonitor::Kill() const {
   syscall(SYS_pidfd_send_signal, pidfd->get(), SIGKILL, nullptr, 0);
 }
 
+absl::Status ReapWhenEnded(const SpawnedMonitor& child, os::Reactor& reactor) {
+  // Not the client's: the monitor may outlive it, and end while the daemon
+  // still runs.
+  return reactor.Add(child.pidfd->get(), EPOLLIN,
+                     [&reactor, pidfd = child.pidfd](uint32_t) {
+                       Reap(pidfd->get());
+                       reactor.Remove(pidfd->get());
+                     });
+}
+
 absl::StatusOr<SpawnedMonitor> SpawnMonitor(
     const MonitorClient::SpawnOptions& options, os::Reactor& reactor) {
   // Made here and inherited, so that it can be connected to at once.
@@ -43,7 +53,7 @@ absl::StatusOr<SpawnedMonitor> SpawnMonitor(
                           os::OpenAt(AT_FDCWD, "/dev/null", O_RDWR));
   PINION_ASSIGN_OR_RETURN(
       const os::UniqueFd log,
-      os::OpenAt(options.pod_dir_fd, "monitor.log",
+      os::OpenAt(options.pod_dir_fd, kLogName,
                  O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600));
 
   os::SpawnSpec spec;
@@ -64,14 +74,7 @@ absl::StatusOr<SpawnedMonitor> SpawnMonitor(
   SpawnedMonitor spawned;
   spawned.pid = process->pid;
   spawned.pidfd = std::make_shared<os::UniqueFd>(std::move(process->pidfd));
-  // Not the client's: the monitor may outlive it, and end while the daemon
-  // still runs.
-  const absl::Status watched =
-      reactor.Add(spawned.pidfd->get(), EPOLLIN,
-                  [&reactor, pidfd = spawned.pidfd](uint32_t) {
-                    Reap(pidfd->get());
-                    reactor.Remove(pidfd->get());
-                  });
+  const absl::Status watched = ReapWhenEnded(spawned, reactor);
   if (!watched.ok()) {
     spawned.Kill();
     Reap(spawned.pidfd->get());

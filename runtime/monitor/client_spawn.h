@@ -20,6 +20,9 @@ struct SpawnedMonitor {
   void Kill() const;
 };
 
+// Reaps the child when it ends, as long as the reactor runs.
+absl::Status ReapWhenEnded(const SpawnedMonitor& child, os::Reactor& reactor);
+
 absl::StatusOr<SpawnedMonitor> SpawnMonitor(
     const MonitorClient::SpawnOptions& options, os::Reactor& reactor);
 

@@ -70,11 +70,17 @@ void DaemonLink::Accept() {
   TakeLastAcks();
   SayReplaced();
   Disconnect();
-  if (loop_->Add(&peer_, fd, EPOLLIN, PeerReady, this) != 0) {
-    close(fd);
-    return;
+  Adopt(fd);
+}
+
+int DaemonLink::Adopt(int connection) {
+  const int error = loop_->Add(&peer_, connection, EPOLLIN, PeerReady, this);
+  if (error != 0) {
+    close(connection);
+    return error;
   }
   ++generation_;
+  return 0;
 }
 
 void DaemonLink::Receive() {
@@ -118,21 +124,19 @@ void DaemonLink::SayReplaced() {
   if (peer_.fd >= 0) SendMessage(peer_.fd, message.Finish(), nullptr, 0);
 }
 
-void DaemonLink::Send(MessageWriter* message) {
-  if (peer_.fd < 0 || !message->valid()) return;
-  if (!idle()) {
-    Enqueue(message);
-    return;
-  }
+bool DaemonLink::Send(MessageWriter* message) {
+  if (peer_.fd < 0 || !message->valid()) return false;
+  if (!idle()) return Enqueue(message);
   const int error = SendMessage(peer_.fd, message->Finish(), message->fds(),
                                 message->fd_count());
   if (error == EAGAIN || error == ENOBUFS || error == ENOMEM) {
-    Enqueue(message);
+    return Enqueue(message);
   }
   // Anything else: the peer is gone, as Receive is about to find.
+  return error == 0;
 }
 
-void DaemonLink::Enqueue(MessageWriter* message) {
+bool DaemonLink::Enqueue(MessageWriter* message) {
   const std::string_view bytes = message->Finish();
   auto* entry =
       queued_bytes_ + bytes.size() <= kMaxQueued
@@ -140,7 +144,7 @@ void DaemonLink::Enqueue(MessageWriter* message) {
           : nullptr;
   if (entry == nullptr) {
     Disconnect();
-    return;
+    return false;
   }
   entry->next = nullptr;
   entry->size = bytes.size();
@@ -158,6 +162,7 @@ void DaemonLink::Enqueue(MessageWriter* message) {
   }
   queue_end_ = entry;
   queued_bytes_ += bytes.size();
+  return true;
 }
 
 void DaemonLink::Flush() {

@@ -32,13 +32,16 @@ class DaemonLink {
   // `listening_socket` is bound and listens. 0 or errno.
   int Create(Loop* loop, int listening_socket, Handler* handler);
 
+  // A connection that is there already; becomes the link's. 0 or errno.
+  int Adopt(int connection);
+
   // Counts connections: an answer belongs to the connection its request came
   // over. 0: nobody is connected.
   uint64_t connection() const { return peer_.fd >= 0 ? generation_ : 0; }
 
-  // Sends, or queues with copies of the descriptors. Dropped when nobody is
-  // connected.
-  void Send(MessageWriter* message);
+  // Sends, or queues with copies of the descriptors. False: dropped, as nobody
+  // is connected or the daemon is gone.
+  bool Send(MessageWriter* message);
   // Accepting is given up for a second when there are no descriptors to be
   // had, as the loop would only spin. To be called with every turn.
   void ResumeAccepting();
@@ -58,7 +61,7 @@ class DaemonLink {
   void Accept();
   void Receive();
   void Flush();
-  void Enqueue(MessageWriter* message);
+  bool Enqueue(MessageWriter* message);
   void Disconnect();
   // A daemon that died or was replaced has acknowledged what its socket still
   // holds.

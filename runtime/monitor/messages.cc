@@ -47,6 +47,8 @@ enum Tag : uint16_t {
   kControlFd = 40,
   kIpv4Socket = 41,
   kIpv6Socket = 42,
+  kPodDirFd = 43,
+  kLinkFd = 44,
 };
 
 // Numbers are sent as 64 bits, negative ones by sign extension.
@@ -162,15 +164,18 @@ void Put(MessageWriter* writer, const SandboxMessage& message) {
   PutFlag(writer, kNewUts, message.new_uts);
   PutFlag(writer, kSharedPid, message.shared_pid);
   PutSigned(writer, kShmBytes, static_cast<int64_t>(message.shm_bytes));
+  writer->PutFd(kNetnsFd, message.netns_fd);
 }
 
-void Get(const MessageReader& reader, SandboxMessage* message) {
+void Get(const MessageReader& reader, ReceivedFds* fds,
+         SandboxMessage* message) {
   message->hostname = reader.Bytes(kHostname);
   message->new_network = Flag(reader, kNewNetwork);
   message->new_ipc = Flag(reader, kNewIpc);
   message->new_uts = Flag(reader, kNewUts);
   message->shared_pid = Flag(reader, kSharedPid);
   message->shm_bytes = reader.Number(kShmBytes);
+  message->netns_fd = reader.TakeFd(kNetnsFd, fds);
 }
 
 void PutSysctl(MessageWriter* writer, std::string_view name,
@@ -316,6 +321,34 @@ bool Get(const MessageReader& reader, TargetMessage* message) {
   message->id = reader.Bytes(kId);
   message->signal = Signed32(reader, kSignalNumber);
   return IsMonitorId(message->id);
+}
+
+void Put(MessageWriter* writer, const CloneMessage& message) {
+  PutText(writer, kId, message.id);
+  writer->PutFd(kPodDirFd, message.pod_dir_fd);
+  writer->PutFd(kLinkFd, message.link_fd);
+  writer->PutFd(kCgroupFd, message.cgroup_fd);
+}
+
+bool Get(const MessageReader& reader, ReceivedFds* fds, CloneMessage* message) {
+  message->id = reader.Bytes(kId);
+  message->pod_dir_fd = reader.TakeFd(kPodDirFd, fds);
+  message->link_fd = reader.TakeFd(kLinkFd, fds);
+  message->cgroup_fd = reader.TakeFd(kCgroupFd, fds);
+  return IsMonitorId(message->id) && message->pod_dir_fd >= 0 &&
+         message->link_fd >= 0;
+}
+
+void Put(MessageWriter* writer, const ClonedMessage& message) {
+  writer->PutNumber(kEvent, message.sequence);
+  PutSigned(writer, kPid, message.pid);
+  PutSigned(writer, kErrorNumber, message.error);
+}
+
+void Get(const MessageReader& reader, ClonedMessage* message) {
+  message->sequence = reader.Number(kEvent);
+  message->pid = Signed32(reader, kPid);
+  message->error = Signed32(reader, kErrorNumber);
 }
 
 void PutExitAck(MessageWriter* writer, uint64_t event) {

@@ -43,6 +43,8 @@ enum class MessageType : uint16_t {
   kExitAck = 15,
   kInitExit = 16,
   kReplaced = 17,
+  kClone = 18,
+  kCloned = 19,
   kAttach = 20,
   kAttachReply = 21,
   kMakeSockets = 22,
@@ -103,9 +105,12 @@ struct SandboxMessage {
   bool new_uts = false;
   bool shared_pid = false;
   uint64_t shm_bytes = 0;  // 0: no shared /dev/shm
+  int netns_fd = -1;       // with new_network: the one to enter; -1: make one
 };
 void Put(MessageWriter* writer, const SandboxMessage& message);
-void Get(const MessageReader& reader, SandboxMessage* message);
+// The descriptor becomes the caller's.
+void Get(const MessageReader& reader, ReceivedFds* fds,
+         SandboxMessage* message);
 // Any number of these beside it.
 void PutSysctl(MessageWriter* writer, std::string_view name,
                std::string_view value);
@@ -208,6 +213,28 @@ struct TargetMessage {
 };
 void Put(MessageWriter* writer, const TargetMessage& message);
 bool Get(const MessageReader& reader, TargetMessage* message);
+
+// kClone: what a template (template.h) is asked for. On decoding the
+// descriptors become the caller's.
+struct CloneMessage {
+  std::string_view id;
+  int pod_dir_fd = -1;
+  int link_fd = -1;    // the copy's end of its first connection
+  int cgroup_fd = -1;  // to be born in; -1: the template's
+};
+void Put(MessageWriter* writer, const CloneMessage& message);
+// False if the id is no id or a descriptor is missing; those that are there
+// are then still filled.
+bool Get(const MessageReader& reader, ReceivedFds* fds, CloneMessage* message);
+
+// kCloned: what became of a kClone of this sequence number.
+struct ClonedMessage {
+  uint64_t sequence = 0;
+  int32_t pid = 0;  // 0: there is no copy, for the reason in `error`
+  int32_t error = 0;
+};
+void Put(MessageWriter* writer, const ClonedMessage& message);
+void Get(const MessageReader& reader, ClonedMessage* message);
 
 // kExitAck: the event of this number has been dealt with.
 void PutExitAck(MessageWriter* writer, uint64_t event);

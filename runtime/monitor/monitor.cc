@@ -28,7 +28,7 @@ constexpr int kSlowCheckMs = 1000;
 
 }  // namespace
 
-int Monitor::Create(int listening_socket, int signal_fd) {
+int Monitor::Create(int listening_socket, int signal_fd, int first_connection) {
   int error = loop_.Create();
   if (error == 0) error = streams_.Create();
   if (error == 0) {
@@ -39,11 +39,13 @@ int Monitor::Create(int listening_socket, int signal_fd) {
     error = loop_.Add(&signal_, signal_fd, EPOLLIN, SignalReady, this);
   }
   if (error == 0) error = link_.Create(&loop_, listening_socket, this);
+  born_connected_ = first_connection >= 0;
+  if (error == 0 && born_connected_) error = link_.Adopt(first_connection);
   return error;
 }
 
 void Monitor::Run() {
-  while (!ShutdownIsDone()) {
+  while (!ShutdownIsDone() && !IsAbandoned()) {
     int timeout_ms = trim_due_ || !link_.accepting() ? kQuietMs : -1;
     if (supervisor_.has_slow_client()) timeout_ms = kSlowCheckMs;
     if (shutdown_deadline_ns_ != 0) timeout_ms = kShutdownCheckMs;
@@ -64,6 +66,10 @@ bool Monitor::ShutdownIsDone() const {
          MonotonicNanos() > shutdown_deadline_ns_;
 }
 
+bool Monitor::IsAbandoned() const {
+  return born_connected_ && link_.connection() == 0 && !answered_;
+}
+
 void Monitor::StreamsReady(void* self, uint32_t) {
   static_cast<Monitor*>(self)->streams_.Turn(0, 1);
 }
@@ -82,7 +88,7 @@ void Monitor::OnMessage(const MessageReader& message, ReceivedFds* fds) {
     case MessageType::kHello:
       return OnHello(message);
     case MessageType::kSetUpSandbox:
-      return OnSetUpSandbox(message);
+      return OnSetUpSandbox(message, fds);
     case MessageType::kStart:
       return OnStart(message, fds, false);
     case MessageType::kExec:
@@ -126,9 +132,11 @@ void Monitor::OnHello(const MessageReader& message) {
   link_.Send(&reply);
 }
 
-void Monitor::OnSetUpSandbox(const MessageReader& message) {
+void Monitor::OnSetUpSandbox(const MessageReader& message, ReceivedFds* fds) {
   SandboxMessage request;
-  Get(message, &request);
+  Get(message, fds, &request);
+  // Given, it is the daemon's already.
+  const int netns_fd = request.netns_fd;
   int route_socket = -1;
   Failed failed;
   char buffer[kReplyCapacity];
@@ -138,13 +146,15 @@ void Monitor::OnSetUpSandbox(const MessageReader& message) {
   if (namespaces_.SetUp(request, message, &route_socket, &failed)) {
     if (namespaces_.init_pid() > 0)
       supervisor_.AdoptInit(namespaces_.init_pid());
-    Put(&reply, SandboxReplyMessage{namespaces_.has_network() ? kNetnsFd : -1,
-                                    route_socket, namespaces_.init_pid()});
+    const bool tell = netns_fd < 0 && namespaces_.has_network();
+    Put(&reply, SandboxReplyMessage{tell ? kNetnsFd : -1, route_socket,
+                                    namespaces_.init_pid()});
   } else {
     PutError(&reply, {failed.error, failed.what.view(), failed.object.view()});
   }
-  link_.Send(&reply);
+  answered_ = link_.Send(&reply);
   if (route_socket >= 0) close(route_socket);
+  if (netns_fd >= 0) close(netns_fd);
 }
 
 void Monitor::OnStart(const MessageReader& message, ReceivedFds* fds,

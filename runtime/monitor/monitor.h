@@ -26,8 +26,10 @@ class Monitor : private DaemonLink::Handler {
   explicit Monitor(int pod_dir)
       : supervisor_(&loop_, &streams_, &link_, &namespaces_, pod_dir) {}
 
-  // `signal_fd` reports SIGCHLD. 0 or errno.
-  int Create(int listening_socket, int signal_fd);
+  // `signal_fd` reports SIGCHLD. `first_connection` is the daemon's that asked
+  // for this monitor, -1: it is going to connect; a monitor that loses it
+  // before it has told of its sandbox ends, as nobody knows of it. 0 or errno.
+  int Create(int listening_socket, int signal_fd, int first_connection);
 
   // Until it is told to shut down.
   void Run();
@@ -38,13 +40,14 @@ class Monitor : private DaemonLink::Handler {
   static void SignalReady(void* self, uint32_t events);
 
   void OnHello(const MessageReader& message);
-  void OnSetUpSandbox(const MessageReader& message);
+  void OnSetUpSandbox(const MessageReader& message, ReceivedFds* fds);
   void OnStart(const MessageReader& message, ReceivedFds* fds, bool exec);
   void OnAttach(const MessageReader& message, ReceivedFds* fds);
   void OnMakeSockets(const MessageReader& message);
   void OnTarget(const MessageReader& message);
   void Reply(uint64_t sequence, const Error& error);
   bool ShutdownIsDone() const;
+  bool IsAbandoned() const;
 
   Loop loop_;
   // The containers' output, served one stream at a time.
@@ -56,6 +59,9 @@ class Monitor : private DaemonLink::Handler {
   Watch signal_;
   // Monotonic; 0: not asked to shut down.
   int64_t shutdown_deadline_ns_ = 0;
+  bool born_connected_ = false;
+  // The daemon was told what became of the sandbox.
+  bool answered_ = false;
   // Something happened since clean pages were last dropped.
   bool trim_due_ = true;
 };

@@ -13,6 +13,7 @@
 #include "runtime/launch/init.h"
 #include "runtime/monitor/inherited.h"
 #include "runtime/monitor/monitor.h"
+#include "runtime/monitor/template.h"
 
 namespace pinion::monitor {
 namespace {
@@ -29,7 +30,8 @@ int BlockSignals() {
   return signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-int RunMonitor() {
+// `first_connection`: see Monitor::Create.
+int RunMonitor(int first_connection) {
   prctl(PR_SET_NAME, "pinion-monitor");
   const int signal_fd = BlockSignals();
   if (signal_fd < 0) return 1;
@@ -45,9 +47,19 @@ int RunMonitor() {
   close(kImageFd);
 
   Monitor monitor(kPodDirFd);
-  if (monitor.Create(kListenFd, signal_fd) != 0) return 1;
+  if (monitor.Create(kListenFd, signal_fd, first_connection) != 0) return 1;
   monitor.Run();
   return 0;
+}
+
+// Waits, and makes copies of itself, which become monitors.
+int RunTemplate(char* name, size_t size) {
+  prctl(PR_SET_NAME, "pinion-template");
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, nullptr);
+  const int first_connection = ServeTemplate(name, size);
+  return first_connection < 0 ? 0 : RunMonitor(first_connection);
 }
 
 }  // namespace
@@ -58,5 +70,9 @@ int main(int argc, char** argv) {
     prctl(PR_SET_NAME, "pinion-init");
     pinion::launch::RunPodInit();
   }
-  return pinion::monitor::RunMonitor();
+  // No pod's id looks like this.
+  if (argc == 2 && argv[1][0] == pinion::monitor::kTemplateName[0]) {
+    return pinion::monitor::RunTemplate(argv[1], strlen(argv[1]));
+  }
+  return pinion::monitor::RunMonitor(-1);
 }

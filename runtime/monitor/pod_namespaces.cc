@@ -103,13 +103,17 @@ bool PodNamespaces::SetUp(const SandboxMessage& request,
                           Failed* failed) {
   if (done_) return failed->Set(EALREADY, "set up sandbox", "twice");
   done_ = true;
-  const int flags = (request.new_network ? CLONE_NEWNET : 0) |
+  const bool given = request.new_network && request.netns_fd >= 0;
+  const int flags = (request.new_network && !given ? CLONE_NEWNET : 0) |
                     (request.new_ipc ? CLONE_NEWIPC : 0) |
                     (request.new_uts ? CLONE_NEWUTS : 0);
   if (flags != 0 && unshare(flags) != 0) {
     return failed->Set(errno, "unshare", "pod namespaces");
   }
-  if (request.new_network && !OpenNetwork(route_socket, failed)) return false;
+  if (given && !EnterNetwork(request.netns_fd, failed)) return false;
+  if (request.new_network && !given && !OpenNetwork(route_socket, failed)) {
+    return false;
+  }
   if (request.new_uts && !request.hostname.empty() &&
       sethostname(request.hostname.data(), request.hostname.size()) != 0) {
     return failed->Set(errno, "sethostname", request.hostname);
@@ -131,6 +135,17 @@ bool PodNamespaces::SetUp(const SandboxMessage& request,
     }
   }
   return !request.shared_pid || StartInit(failed);
+}
+
+bool PodNamespaces::EnterNetwork(int netns, Failed* failed) {
+  if (setns(netns, CLONE_NEWNET) != 0) {
+    return failed->Set(errno, "setns", "network namespace");
+  }
+  if (dup3(netns, kNetnsFd, O_CLOEXEC) < 0) {
+    return failed->Set(errno, "dup3", "network namespace");
+  }
+  has_network_ = true;
+  return true;
 }
 
 bool PodNamespaces::OpenNetwork(int* route_socket, Failed* failed) {

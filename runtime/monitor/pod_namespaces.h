@@ -23,9 +23,10 @@ struct Failed {
 
 class PodNamespaces {
  public:
-  // Once. Unshares, sets hostname and sysctls, starts the reaping init. On
-  // success *route_socket is a NETLINK_ROUTE socket of the new network
-  // namespace (-1 without one) that becomes the caller's. A failure cannot be
+  // Once. Unshares (or enters the network namespace it is given), sets hostname
+  // and sysctls, starts the reaping init. On success *route_socket is a
+  // NETLINK_ROUTE socket of the network namespace it made (-1 if it made none)
+  // that becomes the caller's. A failure cannot be
   // undone: the monitor is then of no use and is shut down.
   bool SetUp(const SandboxMessage& request, const MessageReader& reader,
              int* route_socket, Failed* failed);
@@ -38,6 +39,7 @@ class PodNamespaces {
   bool has_network() const { return has_network_; }
 
  private:
+  bool EnterNetwork(int netns, Failed* failed);
   bool OpenNetwork(int* route_socket, Failed* failed);
   bool StartInit(Failed* failed);
 

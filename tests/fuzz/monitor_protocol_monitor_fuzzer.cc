@@ -21,7 +21,9 @@ void Touch(std::string_view view) {
 
 void DecodeSandbox(const MessageReader& reader) {
   SandboxMessage sandbox;
-  Get(reader, &sandbox);
+  ReceivedFds none;
+  Get(reader, &none, &sandbox);
+  if (sandbox.netns_fd != -1) abort();
   Touch(sandbox.hostname);
   size_t cursor = 0;
   std::string_view name;

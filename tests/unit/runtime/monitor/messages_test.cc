@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <functional>
 #include <string>
 
@@ -99,8 +100,23 @@ TEST(MessagesTest, AbsentFieldsHaveTheirDefaults) {
   EXPECT_EQ(start.stdin_fd, -1);
   EXPECT_EQ(GetError(empty.reader()).error, 0);
   SandboxMessage sandbox;
-  Get(empty.reader(), &sandbox);
+  Get(empty.reader(), &fds, &sandbox);
   EXPECT_FALSE(sandbox.new_network);
+  EXPECT_EQ(sandbox.netns_fd, -1);
+  CloneMessage clone;
+  EXPECT_FALSE(Get(empty.reader(), &fds, &clone));
+  EXPECT_EQ(clone.cgroup_fd, -1);
+}
+
+TEST(MessagesTest, ClonedSaysWhatBecameOfWhichRequest) {
+  const Sent sent([](MessageWriter* w) {
+    Put(w, ClonedMessage{7, 0, EAGAIN});
+  });
+  ClonedMessage out;
+  Get(sent.reader(), &out);
+  EXPECT_EQ(out.sequence, 7u);
+  EXPECT_EQ(out.pid, 0);
+  EXPECT_EQ(out.error, EAGAIN);
 }
 
 TEST(MessagesTest, SandboxWithSysctls) {
@@ -115,7 +131,8 @@ TEST(MessagesTest, SandboxWithSysctls) {
     PutSysctl(w, "kernel.sem", "a=b");
   });
   SandboxMessage out;
-  Get(sent.reader(), &out);
+  ReceivedFds fds;
+  Get(sent.reader(), &fds, &out);
   EXPECT_EQ(out.hostname, "web-0");
   EXPECT_TRUE(out.new_network);
   EXPECT_FALSE(out.new_ipc);

@@ -1,0 +1,207 @@
+// What is made ahead for the next pods (runtime/warm_pool.h), through the whole
+// daemon: that pods use it, and what happens when it is gone, mute or used up.
+// The bed checks that nothing of it stays behind.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/support/daemon_bed.h"
+#include "tests/support/invariant_processes.h"
+
+namespace pinion::testing {
+namespace {
+
+using testing_support::CommandLine;
+using testing_support::Process;
+
+bool Eventually(const std::function<bool()>& condition) {
+  const auto deadline =
+      std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
+}
+
+// The daemon's child with this word in its command line; 0: none.
+pid_t ChildWith(pid_t daemon, const std::string& word) {
+  for (const auto& [pid, process] : testing_support::AllProcesses()) {
+    if (process.parent == daemon && process.state != 'Z' &&
+        CommandLine(pid).find(word) != std::string::npos) {
+      return pid;
+    }
+  }
+  return 0;
+}
+
+pid_t TemplateOf(const DaemonBed& bed) {
+  return ChildWith(bed.pid(), "(template)");
+}
+
+pid_t AwaitTemplate(const DaemonBed& bed, pid_t before = 0) {
+  pid_t pid = 0;
+  EXPECT_TRUE(Eventually([&] {
+    pid = TemplateOf(bed);
+    return pid != 0 && pid != before;
+  })) << "there is no template";
+  return pid;
+}
+
+// Where the kernel put a process's stack: the same in a copy, different in
+// whatever was executed by itself.
+std::string StackOf(pid_t pid) {
+  std::ifstream maps("/proc/" + std::to_string(pid) + "/maps");
+  for (std::string line; std::getline(maps, line);) {
+    // The lower end grows.
+    if (line.find("[stack]") != std::string::npos) {
+      return line.substr(line.find('-'), 13);
+    }
+  }
+  return "";
+}
+
+bool IsCopy(const DaemonBed& bed, const std::string& pod, pid_t source) {
+  const pid_t monitor = ChildWith(bed.pid(), pod);
+  EXPECT_NE(monitor, 0);
+  EXPECT_EQ(CommandLine(monitor), "pinion-monitor " + pod);
+  return StackOf(monitor) == StackOf(source);
+}
+
+// A pod with a container that answers.
+std::string RunAndUse(DaemonBed& bed, const std::string& name) {
+  const auto config = bed.PodConfig(name);
+  const std::string pod = bed.RunPod(config);
+  const std::string id = bed.RunContainer(
+      pod, config, bed.ContainerConfig("app", {"sleep", "1000"}));
+  const auto result = bed.Exec(id, {"ip", "-4", "addr", "show", "eth0"});
+  EXPECT_EQ(result.exit_code(), 0) << result.stderr();
+  EXPECT_NE(result.stdout().find(bed.PodStatus(pod).network().ip()),
+            std::string::npos)
+      << result.stdout();
+  return pod;
+}
+
+TEST(WarmPoolTest, APodsMonitorIsACopyOfTheTemplate) {
+  DaemonBed bed;
+  const pid_t source = AwaitTemplate(bed);
+  const std::string pod = RunAndUse(bed, "copy");
+  EXPECT_TRUE(IsCopy(bed, pod, source));
+  EXPECT_EQ(TemplateOf(bed), source) << "it is copied, not used up";
+}
+
+TEST(WarmPoolTest, HostNetworkAndASharedPidNamespaceWork) {
+  DaemonBed bed;
+  const pid_t source = AwaitTemplate(bed);
+  for (const bool host : {true, false}) {
+    auto config = bed.PodConfig(host ? "host" : "shared");
+    auto* namespaces = config.mutable_linux()
+                           ->mutable_security_context()
+                           ->mutable_namespace_options();
+    namespaces->set_network(host ? runtime::v1::NODE : runtime::v1::POD);
+    namespaces->set_pid(runtime::v1::POD);
+    const std::string pod = bed.RunPod(config);
+    EXPECT_TRUE(IsCopy(bed, pod, source));
+    const bool is_hosts =
+        testing_support::ProcLink(ChildWith(bed.pid(), pod), "ns/net") ==
+        testing_support::ProcLink(bed.pid(), "ns/net");
+    EXPECT_EQ(is_hosts, host);
+    EXPECT_NE(ChildWith(ChildWith(bed.pid(), pod), "pinion-init"), 0);
+  }
+}
+
+TEST(WarmPoolTest, ABurstThatUsesItUpIsServed) {
+  DaemonBed bed("[runtime]\nwarm_pods = 2\n");
+  AwaitTemplate(bed);
+  constexpr int kPods = 12;
+  std::vector<std::string> pods(kPods);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kPods; ++i) {
+    threads.emplace_back([&bed, &pods, i] {
+      pods[static_cast<size_t>(i)] =
+          bed.RunPod(bed.PodConfig("burst-" + std::to_string(i)));
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  std::map<std::string, std::string> owners;
+  for (const std::string& pod : pods) {
+    const std::string netns =
+        testing_support::ProcLink(ChildWith(bed.pid(), pod), "ns/net");
+    EXPECT_EQ(owners[netns], "") << "two pods in one network namespace";
+    owners[netns] = pod;
+  }
+}
+
+TEST(WarmPoolTest, WithoutItPodsStartAllTheSame) {
+  DaemonBed bed("[runtime]\nwarm_pods = 0\n");
+  RunAndUse(bed, "cold");
+  EXPECT_EQ(TemplateOf(bed), 0);
+}
+
+TEST(WarmPoolTest, AKilledTemplateIsReplaced) {
+  DaemonBed bed;
+  const pid_t source = AwaitTemplate(bed);
+  const std::string before = RunAndUse(bed, "before");
+  ASSERT_EQ(kill(source, SIGKILL), 0);
+  RunAndUse(bed, "meanwhile");
+  const pid_t next = AwaitTemplate(bed, source);
+  // It is used once the daemon knows it.
+  std::string pod;
+  EXPECT_TRUE(Eventually([&] {
+    if (!pod.empty()) {
+      EXPECT_TRUE(bed.RemovePod(pod).ok());
+    }
+    pod = bed.RunPod(bed.PodConfig("after"));
+    return IsCopy(bed, pod, next);
+  }));
+  EXPECT_EQ(bed.PodStatus(before).state(), runtime::v1::SANDBOX_READY);
+}
+
+TEST(WarmPoolTest, AStoppedTemplateHoldsNobodyForLong) {
+  DaemonBed bed;
+  const pid_t source = AwaitTemplate(bed);
+  ASSERT_EQ(kill(source, SIGSTOP), 0);
+  const auto begin = std::chrono::steady_clock::now();
+  RunAndUse(bed, "first");
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(15));
+  EXPECT_TRUE(Eventually([&] {
+    return testing_support::AllProcesses().count(source) == 0;
+  })) << "it is still there";
+  AwaitTemplate(bed, source);
+  RunAndUse(bed, "second");
+}
+
+TEST(WarmPoolTest, ItEndsWithTheDaemonAndPodsDoNot) {
+  DaemonBed bed;
+  const pid_t source = AwaitTemplate(bed);
+  const std::string pod = RunAndUse(bed, "survivor");
+  bed.Kill();
+  // Its new parent may take a while to reap it.
+  EXPECT_TRUE(Eventually([source] { return CommandLine(source).empty(); }));
+  bed.Start();
+  EXPECT_EQ(bed.PodStatus(pod).state(), runtime::v1::SANDBOX_READY);
+  const pid_t next = AwaitTemplate(bed);
+  EXPECT_NE(next, source);
+  RunAndUse(bed, "next");
+  EXPECT_EQ(bed.Terminate(), 0);
+  EXPECT_TRUE(Eventually([next] { return CommandLine(next).empty(); }));
+}
+
+}  // namespace
+}  // namespace pinion::testing
+
+int main(int argc, char** argv) {
+  ::testing::InitGoogleTest(&argc, argv);
+  pinion::testing::DaemonBed::EnterTestHost();
+  return RUN_ALL_TESTS();
+}
