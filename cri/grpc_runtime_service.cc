@@ -10,6 +10,7 @@
 #include "cri/runtime_service_sandbox.h"
 #include "cri/runtime_service_stats.h"
 #include "cri/runtime_service_status.h"
+#include "cri/runtime_service_streaming.h"
 #include "runtime/v1/api.grpc.pb.h"
 
 // A unary RPC that `group` answers.
@@ -51,7 +52,8 @@ class GrpcRuntimeService final : public api::RuntimeService::Service {
         container_(dependencies.runtime),
         exec_(dependencies.runtime),
         stats_(dependencies.runtime),
-        status_(options, dependencies) {}
+        status_(options, dependencies),
+        streaming_(dependencies.runtime, dependencies.streaming) {}
 
   PINION_RPC(sandbox_, RunPodSandbox)
   PINION_RPC(sandbox_, StopPodSandbox)
@@ -74,6 +76,10 @@ class GrpcRuntimeService final : public api::RuntimeService::Service {
   PINION_RPC(status_, RuntimeConfig)
   PINION_RPC(status_, UpdateRuntimeConfig)
 
+  PINION_RPC(streaming_, Exec)
+  PINION_RPC(streaming_, Attach)
+  PINION_RPC(streaming_, PortForward)
+
   PINION_RPC(stats_, ContainerStats)
   PINION_RPC(stats_, ListContainerStats)
   PINION_RPC(stats_, PodSandboxStats)
@@ -82,9 +88,6 @@ class GrpcRuntimeService final : public api::RuntimeService::Service {
   PINION_RPC(stats_, ListPodSandboxMetrics)
 
   PINION_LATER_RPC(UpdateContainerResources)
-  PINION_LATER_RPC(Exec)
-  PINION_LATER_RPC(Attach)
-  PINION_LATER_RPC(PortForward)
   PINION_LATER_RPC(CheckpointContainer)
   PINION_LATER_RPC(UpdatePodSandboxResources)
 
@@ -108,6 +111,7 @@ class GrpcRuntimeService final : public api::RuntimeService::Service {
   ExecRpcs exec_;
   StatsRpcs stats_;
   StatusRpcs status_;
+  StreamingRpcs streaming_;
 };
 
 }  // namespace

@@ -41,6 +41,9 @@ class Runtime;
 }
 
 namespace cri {
+namespace streaming {
+class Server;
+}
 
 struct Options {
   // Absolute; at most 103 bytes (sun_path holds 108, and the socket is made
@@ -62,6 +65,8 @@ struct Dependencies {
   image::ImageService* images = nullptr;
   network::PodNetwork* network = nullptr;
   metrics::Registry* metrics = nullptr;
+  // Null: Exec, Attach and PortForward are Unavailable.
+  streaming::Server* streaming = nullptr;
   cgroup::DriverKind cgroup_driver = cgroup::DriverKind::kSystemd;
   // What Version answers as runtime_version: "0.1.0".
   std::string version;

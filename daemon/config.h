@@ -28,6 +28,14 @@ struct CriConfig {
   int64_t max_calls = 4096;
 };
 
+struct StreamingConfig {
+  std::string address = "127.0.0.1:0";
+  std::string tls_cert_file;  // empty: plain HTTP
+  std::string tls_key_file;
+  std::chrono::seconds idle_timeout = std::chrono::hours(4);
+  int64_t max_sessions = 256;
+};
+
 struct MetricsConfig {
   std::string address = "127.0.0.1:9469";  // empty: no endpoint
 };
@@ -79,6 +87,7 @@ struct Config {
   LogFormat log_format = LogFormat::kText;
 
   CriConfig cri;
+  StreamingConfig streaming;
   MetricsConfig metrics;
   CgroupConfig cgroup;
   NetworkConfig network;

@@ -115,11 +115,13 @@ absl::Status SocketPathOrEmpty(const std::string& text) {
   return OrEmpty(AbsolutePath, text);
 }
 
-absl::Status ListenAddressOrEmpty(const std::string& text) {
-  if (text.empty() || metrics::ParseSocketAddress(text).ok()) {
-    return absl::OkStatus();
-  }
+absl::Status ListenAddress(const std::string& text) {
+  if (metrics::ParseSocketAddress(text).ok()) return absl::OkStatus();
   return MustBe("ADDRESS:PORT such as 127.0.0.1:9469 or [::1]:9469", text);
+}
+
+absl::Status ListenAddressOrEmpty(const std::string& text) {
+  return text.empty() ? absl::OkStatus() : ListenAddress(text);
 }
 
 absl::Status IpAddressesOrEmpty(const std::string& text) {

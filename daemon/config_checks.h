@@ -23,6 +23,7 @@ absl::Status AbsolutePathOrEmpty(const std::string& text);
 absl::Status SocketPathOrEmpty(const std::string& text);
 
 // ADDRESS:PORT, or empty.
+absl::Status ListenAddress(const std::string& text);
 absl::Status ListenAddressOrEmpty(const std::string& text);
 
 // An address, or one of each family, comma-separated; or empty.

@@ -195,6 +195,19 @@ void AddGeneral(std::vector<ConfigKey>* keys) {
       Text("cri.socket_group", PINION_MEMBER(cri.socket_group), AnyText));
   keys->push_back(
       Number("cri.max_calls", PINION_MEMBER(cri.max_calls), 16, 65536));
+  keys->push_back(Text("streaming.address", PINION_MEMBER(streaming.address),
+                       ListenAddress));
+  keys->push_back(Text("streaming.tls_cert_file",
+                       PINION_MEMBER(streaming.tls_cert_file),
+                       AbsolutePathOrEmpty));
+  keys->push_back(Text("streaming.tls_key_file",
+                       PINION_MEMBER(streaming.tls_key_file),
+                       AbsolutePathOrEmpty));
+  keys->push_back(Duration("streaming.idle_timeout",
+                           PINION_MEMBER(streaming.idle_timeout),
+                           std::chrono::hours(24 * 30)));
+  keys->push_back(Number("streaming.max_sessions",
+                         PINION_MEMBER(streaming.max_sessions), 1, 4096));
   keys->push_back(Text("metrics.address", PINION_MEMBER(metrics.address),
                        ListenAddressOrEmpty));
   keys->push_back(Choice<CgroupDriverChoice>(

@@ -16,6 +16,8 @@
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "cri/server.h"
+#include "cri/streaming/server.h"
+#include "cri/streaming_backend.h"
 #include "daemon/state_lock.h"
 #include "image/image_service.h"
 #include "metrics/http_endpoint.h"
@@ -113,6 +115,16 @@ network::Options NetworkOptions(const Config& config) {
   return options;
 }
 
+cri::streaming::Options StreamingOptions(const Config& config) {
+  cri::streaming::Options options;
+  options.address = config.streaming.address;
+  options.tls_certificate = config.streaming.tls_cert_file;
+  options.tls_key = config.streaming.tls_key_file;
+  options.idle_timeout = config.streaming.idle_timeout;
+  options.max_sessions = static_cast<size_t>(config.streaming.max_sessions);
+  return options;
+}
+
 runtime::Options RuntimeOptions(const Config& config) {
   runtime::Options options;
   options.root = config.root;
@@ -198,6 +210,8 @@ class RunningDaemon final : public Daemon {
   std::unique_ptr<cgroup::ContainerCgroups> container_cgroups_;
   std::unique_ptr<runtime::Runtime> runtime_;
   std::unique_ptr<metrics::HttpEndpoint> endpoint_;
+  std::unique_ptr<cri::RuntimeBackend> streaming_backend_;
+  std::unique_ptr<cri::streaming::Server> streaming_;
   std::unique_ptr<cri::Server> server_;
 };
 
@@ -266,6 +280,15 @@ absl::Status RunningDaemon::BuildServer() ABSL_NO_THREAD_SAFETY_ANALYSIS {
         metrics::HttpEndpoint::Start(config_.metrics.address, *metrics_),
         "metrics.address");
   }
+  streaming_backend_ = std::make_unique<cri::RuntimeBackend>(runtime_.get());
+  cri::streaming::Dependencies streaming_dependencies;
+  streaming_dependencies.backend = streaming_backend_.get();
+  streaming_dependencies.metrics = metrics_.get();
+  PINION_ASSIGN_OR_RETURN_AS(
+      streaming_,
+      cri::streaming::Server::Start(StreamingOptions(config_),
+                                    streaming_dependencies),
+      "streaming");
   cri::Options options;
   options.socket_path = config_.SocketPath();
   options.socket_group = config_.cri.socket_group;
@@ -276,6 +299,7 @@ absl::Status RunningDaemon::BuildServer() ABSL_NO_THREAD_SAFETY_ANALYSIS {
   dependencies.images = images_.get();
   dependencies.network = network_.get();
   dependencies.metrics = metrics_.get();
+  dependencies.streaming = streaming_.get();
   dependencies.cgroup_driver = driver_->kind();
   dependencies.version = kVersion;
   dependencies.config_json = [this] {

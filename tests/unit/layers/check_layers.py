@@ -33,8 +33,11 @@ MAY_KNOW = {
     "runtime/cgroup": _ABOVE_OS,
     "runtime/plan": _ABOVE_OS | {"runtime/cgroup", "runtime/launch", "image"},
     "runtime": _ABOVE_OS | _RUNTIME_PARTS | {"network", "image", "ipam"},
-    "cri": _ABOVE_OS | {"runtime", "runtime/cgroup", "image", "network"},
-    "daemon": _ABOVE_OS | _RUNTIME_PARTS | {"cri", "runtime", "image",
+    # Of the runtime only the contract of a process's streams.
+    "cri/streaming": _ABOVE_OS | {"runtime"},
+    "cri": _ABOVE_OS | {"cri/streaming", "runtime", "runtime/cgroup", "image",
+                        "network"},
+    "daemon": _ABOVE_OS | _RUNTIME_PARTS | {"cri", "cri/streaming", "runtime", "image",
                                             "network", "ipam"},
     "tools": _ABOVE_OS | {"daemon", "ipam", "runtime/cgroup"},
 }

@@ -1,0 +1,83 @@
+#include "cri/streaming/token_store.h"
+
+#include <sys/random.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "os/error.h"
+
+namespace pinion::cri::streaming {
+namespace {
+
+constexpr size_t kTokenBytes = 16;
+
+absl::StatusOr<std::string> NewToken() {
+  std::string bytes(kTokenBytes, '\0');
+  ssize_t count;
+  do {
+    // Up to 256 bytes come whole once the pool is initialised (getrandom(2)).
+    count = getrandom(bytes.data(), bytes.size(), 0);
+  } while (count < 0 && errno == EINTR);
+  if (count != static_cast<ssize_t>(bytes.size())) {
+    return os::ErrnoStatus("getrandom");
+  }
+  return absl::BytesToHexString(bytes);
+}
+
+}  // namespace
+
+const char* KindName(Kind kind) {
+  switch (kind) {
+    case Kind::kExec:
+      return "exec";
+    case Kind::kAttach:
+      return "attach";
+    case Kind::kPortForward:
+      return "portforward";
+  }
+  return "";
+}
+
+absl::StatusOr<std::string> TokenStore::Add(Request request) {
+  PINION_ASSIGN_OR_RETURN(const std::string token, NewToken());
+  std::string path = absl::StrCat("/", KindName(request.kind), "/", token);
+  const absl::MutexLock lock(&mutex_);
+  DropExpired();
+  if (waiting_.size() >= kMaxWaiting) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(kMaxWaiting,
+                     " streaming URLs wait for their clients; try "
+                     "again in a minute"));
+  }
+  waiting_.emplace(path, Waiting{std::move(request), clock_.Now() + kLifetime});
+  by_age_.push_back(path);
+  return path;
+}
+
+std::optional<Request> TokenStore::Take(const std::string& path) {
+  const absl::MutexLock lock(&mutex_);
+  DropExpired();
+  const auto found = waiting_.find(path);
+  if (found == waiting_.end()) return std::nullopt;
+  Request request = std::move(found->second.request);
+  waiting_.erase(found);
+  return request;
+}
+
+void TokenStore::DropExpired() {
+  const Clock::MonotonicTime now = clock_.Now();
+  while (!by_age_.empty()) {
+    const auto found = waiting_.find(by_age_.front());
+    if (found != waiting_.end()) {
+      if (found->second.deadline > now) return;
+      waiting_.erase(found);
+    }
+    by_age_.pop_front();
+  }
+}
+
+}  // namespace pinion::cri::streaming

@@ -1,0 +1,207 @@
+#include "cri/streaming/websocket_mux.h"
+
+#include <limits>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "base/status_macros.h"
+#include "cri/streaming/big_endian.h"
+#include "cri/streaming/websocket_reader.h"
+
+namespace pinion::cri::streaming {
+namespace {
+
+// RFC 6455, 7.4.1.
+constexpr uint16_t kNormalClosure = 1000;
+constexpr uint16_t kProtocolError = 1002;
+// client-go reads each message into a buffer of this size.
+constexpr size_t kMaxMessage = 32768;
+
+// What both ways share: control frames and the goodbye.
+class WebSocket : public StreamMux, protected WebSocketEvents {
+ public:
+  absl::Status Receive(std::string_view bytes, PeerEvents& events) override {
+    if (peer_closed_) return absl::OkStatus();
+    events_ = &events;
+    const absl::Status status = reader_.Receive(bytes, *this);
+    events_ = nullptr;
+    if (!status.ok()) SendClose(kProtocolError);
+    return status;
+  }
+
+  bool PeerClosed() const override { return peer_closed_; }
+  // A PONG that answers nothing (RFC 6455, 5.5.3).
+  void Probe() override {
+    if (!closed_) AppendWebSocketFrame(WebSocketOpcode::kPong, {}, &output_);
+  }
+  void Close() override { SendClose(kNormalClosure); }
+  size_t PendingOutput() const override { return output_.size(); }
+  void TakeOutput(std::string* out) override {
+    out->append(output_);
+    output_.clear();
+  }
+
+ protected:
+  absl::Status OnControl(WebSocketOpcode opcode,
+                         std::string_view payload) override {
+    if (peer_closed_) return absl::OkStatus();
+    if (opcode == WebSocketOpcode::kPing) {
+      if (!closed_) {
+        AppendWebSocketFrame(WebSocketOpcode::kPong, payload, &output_);
+      }
+    } else if (opcode == WebSocketOpcode::kClose) {
+      SendClose(kNormalClosure);
+      peer_closed_ = true;
+    }
+    return absl::OkStatus();
+  }
+
+  void SendMessage(std::string_view payload) {
+    if (!closed_) {
+      AppendWebSocketFrame(WebSocketOpcode::kBinary, payload, &output_);
+    }
+  }
+
+  PeerEvents& events() { return *events_; }
+
+ private:
+  void SendClose(uint16_t code) {
+    if (closed_) return;
+    closed_ = true;
+    std::string payload;
+    AppendBigEndian(code, 2, &payload);
+    AppendWebSocketFrame(WebSocketOpcode::kClose, payload, &output_);
+  }
+
+  WebSocketReader reader_;
+  PeerEvents* events_ = nullptr;
+  bool peer_closed_ = false;
+  bool closed_ = false;
+  std::string output_;
+};
+
+class WebSocketChannels final : public WebSocket {
+ public:
+  explicit WebSocketChannels(bool close_signal) : close_signal_(close_signal) {}
+
+  void Send(StreamId id, std::string_view bytes) override {
+    if (finished_.count(id) > 0) return;
+    // An empty message is one, too: it tells the client that we are there.
+    do {
+      std::string message(1, static_cast<char>(id));
+      message += bytes.substr(0, kMaxMessage);
+      SendMessage(message);
+      bytes.remove_prefix(message.size() - 1);
+    } while (!bytes.empty());
+  }
+  void Finish(StreamId id) override { finished_.insert(id); }
+  void Reset(StreamId id) override { finished_.insert(id); }
+  size_t SendWindow(StreamId) const override {
+    return std::numeric_limits<size_t>::max();
+  }
+  void Consumed(StreamId, size_t) override {}
+
+ private:
+  static constexpr uint8_t kCloseSignal = 255;
+
+  absl::Status OnMessage(WebSocketOpcode opcode, std::string_view piece,
+                         bool first, bool last) override {
+    if (PeerClosed()) return absl::OkStatus();
+    // Text would be base64, which was not agreed on.
+    if (opcode != WebSocketOpcode::kBinary) {
+      return absl::InvalidArgumentError("WebSocket: a message of text");
+    }
+    if (first) channel_known_ = false;
+    if (!channel_known_ && !piece.empty()) {
+      channel_ = static_cast<uint8_t>(piece.front());
+      channel_known_ = true;
+      piece.remove_prefix(1);
+    }
+    if (!channel_known_) {
+      return last ? absl::InvalidArgumentError("WebSocket: an empty message")
+                  : absl::OkStatus();
+    }
+    if (close_signal_ && channel_ == kCloseSignal) {
+      for (const char c : piece) {
+        events().OnFinish(static_cast<uint8_t>(c));
+      }
+      return absl::OkStatus();
+    }
+    if (!piece.empty()) events().OnData(channel_, piece);
+    return absl::OkStatus();
+  }
+
+  const bool close_signal_;
+  std::set<StreamId> finished_;
+  uint8_t channel_ = 0;
+  bool channel_known_ = false;
+};
+
+class WebSocketTunnel final : public WebSocket {
+ public:
+  explicit WebSocketTunnel(std::unique_ptr<StreamMux> inner)
+      : inner_(std::move(inner)) {}
+
+  bool PeerClosed() const override {
+    return WebSocket::PeerClosed() || inner_->PeerClosed();
+  }
+  void Send(StreamId id, std::string_view bytes) override {
+    inner_->Send(id, bytes);
+  }
+  void Finish(StreamId id) override { inner_->Finish(id); }
+  void Reset(StreamId id) override { inner_->Reset(id); }
+  size_t SendWindow(StreamId id) const override {
+    return inner_->SendWindow(id);
+  }
+  void Consumed(StreamId id, size_t bytes) override {
+    inner_->Consumed(id, bytes);
+  }
+  void Close() override {
+    inner_->Close();
+    Wrap();
+    WebSocket::Close();
+  }
+  size_t PendingOutput() const override {
+    return WebSocket::PendingOutput() + inner_->PendingOutput();
+  }
+  void TakeOutput(std::string* out) override {
+    Wrap();
+    WebSocket::TakeOutput(out);
+  }
+
+ private:
+  absl::Status OnMessage(WebSocketOpcode opcode, std::string_view piece, bool,
+                         bool) override {
+    if (opcode != WebSocketOpcode::kBinary) {
+      return absl::InvalidArgumentError("WebSocket: a message of text");
+    }
+    return inner_->Receive(piece, events());
+  }
+
+  // What the inner connection wants to say, in messages.
+  void Wrap() {
+    std::string bytes;
+    inner_->TakeOutput(&bytes);
+    for (std::string_view rest = bytes; !rest.empty();) {
+      const std::string_view piece = rest.substr(0, kMaxMessage);
+      SendMessage(piece);
+      rest.remove_prefix(piece.size());
+    }
+  }
+
+  const std::unique_ptr<StreamMux> inner_;
+};
+
+}  // namespace
+
+std::unique_ptr<StreamMux> NewWebSocketChannels(bool close_signal) {
+  return std::make_unique<WebSocketChannels>(close_signal);
+}
+
+std::unique_ptr<StreamMux> NewWebSocketTunnel(
+    std::unique_ptr<StreamMux> inner) {
+  return std::make_unique<WebSocketTunnel>(std::move(inner));
+}
+
+}  // namespace pinion::cri::streaming

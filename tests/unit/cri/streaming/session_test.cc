@@ -1,0 +1,365 @@
+// Sessions over real connections and processes.
+
+#include <dirent.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "base/log.h"
+#include "cri/streaming/server.h"
+#include "tests/unit/cri/streaming/client.h"
+#include "tests/unit/cri/streaming/process_backend.h"
+#include "tests/unit/cri/streaming/websocket_peer.h"
+
+namespace pinion::cri::streaming {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+size_t Entries(const char* directory) {
+  size_t count = 0;
+  DIR* dir = opendir(directory);
+  while (readdir(dir) != nullptr) ++count;
+  closedir(dir);
+  return count;
+}
+
+class SessionTest : public testing::Test {
+ protected:
+  SessionTest() {
+    SetLogLevel(LogLevel::kError);
+    options_.creation_timeout = std::chrono::seconds(10);
+  }
+
+  void Start() {
+    Dependencies dependencies;
+    dependencies.backend = &backend_;
+    dependencies.metrics = metrics_.get();
+    auto server = Server::Start(options_, dependencies);
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+  }
+
+  // The path of a URL for it.
+  std::string Path(Request request) {
+    if (server_ == nullptr) Start();
+    if (request.id.empty()) request.id = "container";
+    const auto url = server_->Url(std::move(request));
+    EXPECT_TRUE(url.ok()) << url.status();
+    const std::string base =
+        "http://127.0.0.1:" + std::to_string(server_->port());
+    EXPECT_THAT(*url, StartsWith(base + "/"));
+    return url->substr(base.size());
+  }
+
+  std::string ExecPath(const std::string& script, bool input = true,
+                       bool terminal = false) {
+    Request request;
+    request.command = {"sh", "-c", script};
+    request.streams = {input, true, !terminal, terminal};
+    return Path(request);
+  }
+
+  Client Connect() { return Client(server_->port()); }
+
+  // Opens the streams as client-go does: error 1, then those of `types`.
+  void OpenStreams(Client& client, const std::vector<std::string>& types) {
+    uint32_t id = 1;
+    client.Send(peer_.SynStream(id, {{"streamtype", "error"}}));
+    for (const std::string& type : types) {
+      id += 2;
+      client.Send(peer_.SynStream(id, {{"streamtype", type}}));
+    }
+  }
+
+  bool ReadUntil(Client& client, const std::function<bool()>& done) {
+    return client.Until(
+        [this](std::string_view bytes) { EXPECT_TRUE(peer_.Read(bytes).ok()); },
+        done);
+  }
+
+  bool Eventually(const std::function<bool()>& condition) {
+    for (int i = 0; i < 400; ++i) {
+      if (condition()) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(25));
+    }
+    return false;
+  }
+
+  Options options_;
+  ProcessBackend backend_;
+  std::unique_ptr<metrics::Registry> metrics_ = metrics::Registry::Create();
+  std::unique_ptr<Server> server_;
+  SpdyPeer peer_;
+};
+
+TEST_F(SessionTest, SpdyExecCarriesAllStreamsAndTheExitCode) {
+  const std::string path = ExecPath("cat; echo problem >&2; exit 7");
+  Client client = Connect();
+  ASSERT_THAT(client.AskSpdy(path), StartsWith("HTTP/1.1 101 "));
+  OpenStreams(client, {"stdin", "stdout", "stderr"});
+  client.Send(SpdyPeer::Data(3, "some "));
+  client.Send(SpdyPeer::Data(3, "input", true));
+  ASSERT_TRUE(ReadUntil(client, [this] { return peer_.finished[1]; }));
+  EXPECT_EQ(peer_.Replies(), 4u);
+  EXPECT_EQ(peer_.data[5], "some input");
+  EXPECT_EQ(peer_.data[7], "problem\n");
+  EXPECT_THAT(peer_.data[1], HasSubstr("\"reason\":\"NonZeroExitCode\""));
+  EXPECT_THAT(peer_.data[1], HasSubstr("\"message\":\"7\""));
+  EXPECT_TRUE(peer_.finished[3] && peer_.finished[5] && peer_.finished[7]);
+}
+
+TEST_F(SessionTest, OldProtocolsGetPlainText) {
+  const std::string path = ExecPath("exit 7", false);
+  Client client = Connect();
+  ASSERT_THAT(client.AskSpdy(path, "v2.channel.k8s.io"),
+              StartsWith("HTTP/1.1 101 "));
+  OpenStreams(client, {"stdout", "stderr"});
+  ASSERT_TRUE(ReadUntil(client, [this] { return peer_.finished[1]; }));
+  EXPECT_EQ(peer_.data[1], "command terminated with exit code 7");
+}
+
+TEST_F(SessionTest, ErrorsOfTheStartAreTold) {
+  Request request;
+  request.id = "another";
+  request.command = {"true"};
+  request.streams.stdout_open = true;
+  const std::string path = Path(request);
+  Client client = Connect();
+  ASSERT_THAT(client.AskSpdy(path), StartsWith("HTTP/1.1 101 "));
+  OpenStreams(client, {"stdout"});
+  ASSERT_TRUE(ReadUntil(client, [this] { return peer_.finished[1]; }));
+  EXPECT_THAT(peer_.data[1], HasSubstr("no container"));
+}
+
+TEST_F(SessionTest, TerminalsAreResized) {
+  const std::string path = ExecPath(
+      "read line; stty size; read line; stty size; exit 3", true, true);
+  Client client = Connect();
+  ASSERT_THAT(client.AskSpdy(path), StartsWith("HTTP/1.1 101 "));
+  OpenStreams(client, {"stdin", "stdout", "resize"});
+  client.Send(SpdyPeer::Data(7, "{\"Width\":97,\"Height\":33}\n"));
+  client.Send(SpdyPeer::Data(3, "\n"));
+  ASSERT_TRUE(ReadUntil(client, [this] {
+    return peer_.data[5].find("33 97") != std::string::npos;
+  }));
+  client.Send(SpdyPeer::Data(7, "{\"Width\":40,\"Height\":10}\n"));
+  client.Send(SpdyPeer::Data(3, "\n"));
+  ASSERT_TRUE(ReadUntil(client, [this] { return peer_.finished[1]; }));
+  EXPECT_THAT(peer_.data[5], HasSubstr("10 40"));
+  EXPECT_THAT(peer_.data[1], HasSubstr("\"message\":\"3\""));
+}
+
+TEST_F(SessionTest, WebSocketExecWithHalfClosedInput) {
+  const std::string path = ExecPath("cat; exit 5");
+  Client client = Connect();
+  ASSERT_THAT(client.AskWebSocket(path, "v5.channel.k8s.io"),
+              StartsWith("HTTP/1.1 101 "));
+  client.Send(ClientFrame(2, std::string("\0hello", 6)));
+  client.Send(ClientFrame(2, std::string("\xff\0", 2)));
+  std::string bytes, content;
+  std::vector<int> opcodes;
+  ASSERT_TRUE(client.Until(
+      [&](std::string_view more) {
+        bytes += more;
+        bytes.erase(0, ReadServerFrames(bytes, &content, &opcodes));
+      },
+      [&] { return !opcodes.empty() && opcodes.back() == 8; }));
+  // The empty message that says we are here, the output, the status.
+  EXPECT_THAT(content, StartsWith("\1\1hello\3{"));
+  EXPECT_THAT(content, HasSubstr("\"message\":\"5\""));
+  client.Send(ClientFrame(8, "\x03\xe8"));
+  client.HangUp();
+}
+
+TEST_F(SessionTest, MuchInputAndOutputArriveWhole) {
+  const std::string path = ExecPath("cat");
+  Client client = Connect();
+  ASSERT_THAT(client.AskSpdy(path), StartsWith("HTTP/1.1 101 "));
+  OpenStreams(client, {"stdin", "stdout", "stderr"});
+  std::string sent;
+  for (int i = 0; i < 300000; ++i) sent += std::to_string(i) + "\n";
+  std::thread writer([&] {
+    for (size_t at = 0; at < sent.size(); at += 30000) {
+      client.Send(SpdyPeer::Data(3, sent.substr(at, 30000)));
+    }
+    client.Send(SpdyPeer::Data(3, "", true));
+  });
+  EXPECT_TRUE(ReadUntil(client, [this] { return peer_.finished[1]; }));
+  writer.join();
+  EXPECT_TRUE(peer_.data[5] == sent);
+  EXPECT_GT(peer_.Count(SpdyControl::kWindowUpdate), 10u);
+}
+
+TEST_F(SessionTest, ASlowReaderHoldsTheProcessBack) {
+  const std::string path = ExecPath("yes | head -c 50000000; echo >&2 done");
+  Client client = Connect();
+  ASSERT_THAT(client.AskSpdy(path), StartsWith("HTTP/1.1 101 "));
+  OpenStreams(client, {"stdin", "stdout", "stderr"});
+  ASSERT_TRUE(Eventually([this] { return backend_.alive == 1; }));
+  // Nothing is read: what fits into pipes, sockets and the server's buffers
+  // is far less than the output.
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  EXPECT_EQ(backend_.alive, 1);
+  EXPECT_TRUE(ReadUntil(client, [this] { return peer_.finished[1]; }));
+  EXPECT_EQ(peer_.data[5].size(), 50000000u);
+}
+
+TEST_F(SessionTest, AGrandchildDoesNotHoldTheSession) {
+  const std::string path = ExecPath("sleep 1000 & echo started", false);
+  Client client = Connect();
+  ASSERT_THAT(client.AskSpdy(path), StartsWith("HTTP/1.1 101 "));
+  OpenStreams(client, {"stdout", "stderr"});
+  ASSERT_TRUE(ReadUntil(client, [this] { return peer_.finished[1]; }));
+  EXPECT_EQ(peer_.data[5], "");
+  EXPECT_EQ(peer_.data[3], "started\n");
+  EXPECT_TRUE(Eventually([this] { return backend_.alive == 0; }));
+}
+
+TEST_F(SessionTest, AChattyGrandchildDoesNotEither) {
+  const std::string path = ExecPath("yes & sleep 0.1", false);
+  Client client = Connect();
+  ASSERT_THAT(client.AskSpdy(path), StartsWith("HTTP/1.1 101 "));
+  OpenStreams(client, {"stdout", "stderr"});
+  ASSERT_TRUE(ReadUntil(client, [this] { return peer_.finished[1]; }));
+}
+
+TEST_F(SessionTest, AClientThatVanishesEndsTheExec) {
+  const std::string path = ExecPath("sleep 1000");
+  {
+    Client client = Connect();
+    ASSERT_THAT(client.AskSpdy(path), StartsWith("HTTP/1.1 101 "));
+    OpenStreams(client, {"stdin", "stdout", "stderr"});
+    ASSERT_TRUE(Eventually([this] { return backend_.alive == 1; }));
+  }
+  EXPECT_TRUE(Eventually([this] { return backend_.alive == 0; }));
+}
+
+TEST_F(SessionTest, AlsoWhenItsInputIsStuck) {
+  const std::string path = ExecPath("sleep 1000");
+  {
+    Client client = Connect();
+    ASSERT_THAT(client.AskSpdy(path), StartsWith("HTTP/1.1 101 "));
+    OpenStreams(client, {"stdin", "stdout", "stderr"});
+    // With nothing unread its end stands behind its data, for which the
+    // server has no room.
+    ASSERT_TRUE(ReadUntil(client, [this] { return peer_.Replies() == 4; }));
+    client.Send(SpdyPeer::Data(3, std::string(400000, 'x')));
+    client.SendWithoutWaiting(std::string(8000000, 'x'));
+    ASSERT_TRUE(Eventually([this] { return backend_.alive == 1; }));
+  }
+  EXPECT_TRUE(Eventually([this] { return backend_.alive == 0; }));
+}
+
+TEST_F(SessionTest, AttachEndsWithoutTheContainersCode) {
+  Request request;
+  request.kind = Kind::kAttach;
+  request.streams = {true, true, false, false};
+  const std::string path = Path(request);
+  Client client = Connect();
+  ASSERT_THAT(client.AskSpdy(path), StartsWith("HTTP/1.1 101 "));
+  OpenStreams(client, {"stdin", "stdout"});
+  client.Send(SpdyPeer::Data(3, "hello", true));
+  ASSERT_TRUE(ReadUntil(client, [this] { return peer_.finished[1]; }));
+  EXPECT_EQ(peer_.data[5], "hello");
+  EXPECT_THAT(peer_.data[1], HasSubstr("Success"));
+}
+
+TEST_F(SessionTest, StreamsThatDoNotComeEndIt) {
+  options_.creation_timeout = std::chrono::milliseconds(300);
+  const std::string path = ExecPath("true");
+  Client client = Connect();
+  ASSERT_THAT(client.AskSpdy(path), StartsWith("HTTP/1.1 101 "));
+  EXPECT_TRUE(client.UntilEnd());
+  EXPECT_EQ(backend_.alive, 0);
+}
+
+TEST_F(SessionTest, IdleSessionsEnd) {
+  options_.idle_timeout = std::chrono::milliseconds(300);
+  const std::string path = ExecPath("sleep 1000");
+  Client client = Connect();
+  ASSERT_THAT(client.AskSpdy(path), StartsWith("HTTP/1.1 101 "));
+  OpenStreams(client, {"stdin", "stdout", "stderr"});
+  EXPECT_TRUE(client.UntilEnd());
+  EXPECT_TRUE(Eventually([this] { return backend_.alive == 0; }));
+}
+
+TEST_F(SessionTest, TokensAreForOneUse) {
+  const std::string path = ExecPath("true");
+  EXPECT_THAT(Connect().AskSpdy(path), StartsWith("HTTP/1.1 101 "));
+  const std::string used = Connect().AskSpdy(path);
+  EXPECT_THAT(used, StartsWith("HTTP/1.1 404 "));
+  EXPECT_EQ(used, Connect().AskSpdy("/exec/" + std::string(32, '0')));
+}
+
+TEST_F(SessionTest, RefusesForeignOriginsAndLongHeads) {
+  const std::string path = ExecPath("true");
+  EXPECT_THAT(Connect().Ask(path, "Origin: http://evil\r\n"),
+              StartsWith("HTTP/1.1 403 "));
+  EXPECT_THAT(Connect().Ask("/" + std::string(40000, 'x'), ""),
+              StartsWith("HTTP/1.1 431 "));
+  EXPECT_THAT(Connect().Ask("nonsense", ""), StartsWith("HTTP/1.1 400 "));
+}
+
+TEST_F(SessionTest, OneTooManyIsTold) {
+  options_.max_sessions = 2;
+  Start();
+  Client first = Connect();
+  Client second = Connect();
+  ASSERT_TRUE(Eventually([this] {
+    Client third = Connect();
+    return third.Ask("/", "").rfind("HTTP/1.1 503 ", 0) == 0;
+  }));
+  first.HangUp();
+  EXPECT_TRUE(Eventually([this] {
+    return Connect().Ask("/", "").rfind("HTTP/1.1 404 ", 0) == 0;
+  }));
+}
+
+TEST_F(SessionTest, TheServersEndEndsItsSessions) {
+  const std::string path = ExecPath("sleep 1000");
+  Client client = Connect();
+  ASSERT_THAT(client.AskSpdy(path), StartsWith("HTTP/1.1 101 "));
+  OpenStreams(client, {"stdin", "stdout", "stderr"});
+  ASSERT_TRUE(Eventually([this] { return backend_.alive == 1; }));
+  server_.reset();
+  EXPECT_EQ(backend_.alive, 0);
+  EXPECT_TRUE(client.UntilEnd());
+}
+
+TEST_F(SessionTest, AbortedSessionsLeaveNothing) {
+  (void)ExecPath("true");
+  const size_t fds = Entries("/proc/self/fd");
+  const size_t threads = Entries("/proc/self/task");
+  for (int i = 0; i < 200; ++i) {
+    const std::string path = ExecPath(i % 2 == 0 ? "cat" : "yes");
+    Client client = Connect();
+    std::string bytes = "POST " + path +
+                        " HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+                        "Upgrade: SPDY/3.1\r\n"
+                        "X-Stream-Protocol-Version: v4.channel.k8s.io\r\n\r\n";
+    SpdyPeer peer;
+    uint32_t id = 1;
+    for (const char* type : {"error", "stdin", "stdout", "stderr"}) {
+      bytes += peer.SynStream(id, {{"streamtype", type}});
+      id += 2;
+    }
+    bytes += SpdyPeer::Data(3, std::string(500, 'x'));
+    // Cut anywhere, now and then with time for a process to start.
+    client.Send(std::string_view(bytes).substr(
+        0, static_cast<size_t>(i * 7919) % bytes.size() + 1));
+    if (i % 8 == 0) (void)client.Receive(std::chrono::milliseconds(20));
+  }
+  EXPECT_TRUE(Eventually([&] { return backend_.alive == 0; }))
+      << backend_.alive;
+  EXPECT_TRUE(Eventually([&] { return Entries("/proc/self/fd") <= fds; }))
+      << fds << " became " << Entries("/proc/self/fd");
+  EXPECT_TRUE(Eventually([&] { return Entries("/proc/self/task") <= threads; }))
+      << threads << " became " << Entries("/proc/self/task");
+}
+
+}  // namespace
+}  // namespace pinion::cri::streaming
