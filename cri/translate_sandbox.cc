@@ -70,6 +70,10 @@ absl::Status SetSysctls(const Field& linux,
                     "must be a dotted name like net.ipv4.tcp_syncookies");
     }
     PINION_RETURN_IF_ERROR(CheckText(field.Sub(name), value, 4095));
+    // To write nothing would change nothing.
+    if (value.empty()) {
+      return Refuse(field.Sub(name), value, "must not be empty");
+    }
     if (value.find('\n') != std::string::npos) {
       return Refuse(field.Sub(name), value, "must be one line");
     }

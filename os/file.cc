@@ -132,7 +132,9 @@ absl::Status MakeDirAt(int dir, const std::string& path, mode_t mode) {
       return absl::OkStatus();
     }
   }
-  return ErrnoStatus(error, absl::StrCat("mkdir ", path));
+  return ErrnoStatus(
+      error, absl::StrCat("mkdir ", path,
+                          error == EEXIST ? ", which is no directory" : ""));
 }
 
 absl::Status MakeDirs(const std::string& path, mode_t mode) {

@@ -113,6 +113,13 @@ void AttachMounts(const Child& child) {
     if (fd < 0) Die(child, kStepMountTarget, target);
     if (move_mount(tree, "", fd, "",
                    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
+      // For a directory on a file, too, the kernel says EINVAL.
+      struct stat there;
+      const bool directory = S_ISDIR(st.st_mode);
+      if (errno == EINVAL && fstat(fd, &there) == 0 &&
+          S_ISDIR(there.st_mode) != directory) {
+        errno = directory ? ENOTDIR : EISDIR;
+      }
       Die(child, kStepMount, target);
     }
     close(fd);

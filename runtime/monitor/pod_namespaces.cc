@@ -124,7 +124,11 @@ bool PodNamespaces::SetUp(const SandboxMessage& request,
   while (NextSysctl(reader, &cursor, &name, &value)) {
     const int error =
         IsPodSysctl(name, request) ? WriteSysctl(name, value) : EPERM;
-    if (error != 0) return failed->Set(error, "write sysctl", name);
+    if (error != 0) {
+      failed->Set(error, "write sysctl", name);
+      failed->object.Add(" = \"").Add(value).Add("\"");
+      return false;
+    }
   }
   return !request.shared_pid || StartInit(failed);
 }

@@ -96,6 +96,13 @@ TEST_F(InputTest, SandboxRequests) {
   refused("unsafe sysctl", RunPodWith([](auto& c) {
             (*c.mutable_linux()->mutable_sysctls())["kernel.panic"] = "1";
           }));
+  EXPECT_EQ(
+      RunPodWith([](auto& c) {
+        (*c.mutable_linux()->mutable_sysctls())["kernel.shm_rmid_forced"] =
+            "banana";
+      }).message(),
+      "set up the sandbox: write sysctl kernel.shm_rmid_forced = "
+      "\"banana\": EINVAL");
   refused("smuggled sysctl", RunPodWith([](auto& c) {
             (*c.mutable_linux()->mutable_sysctls())["net/../kernel/panic"] =
                 "1";

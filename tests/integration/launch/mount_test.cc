@@ -78,6 +78,21 @@ TEST_F(MountTest, BindMountsDirectoriesAndFilesMakingTheirTargets) {
   EXPECT_EQ(access((volume_ + "/w").c_str(), F_OK), 0);
 }
 
+TEST_F(MountTest, ADirectoryOnAFileAndTheReverseAreNamed) {
+  LaunchSpec spec = Shell("true");
+  BindMount file = Volume("/there");
+  file.source = volume_ + "/file";
+  spec.mounts = {file, Volume("/there")};
+  const Outcome on_file = Run(spec);
+  EXPECT_EQ(on_file.step, "mount");
+  EXPECT_EQ(on_file.failure.error, ENOTDIR);
+  file.target = "/etc";
+  spec.mounts = {file};
+  const Outcome on_directory = Run(spec);
+  EXPECT_EQ(on_directory.step, "mount");
+  EXPECT_EQ(on_directory.failure.error, EISDIR);
+}
+
 TEST_F(MountTest, MissingSourceSaysSo) {
   LaunchSpec spec = Container({"true"});
   BindMount mount = Volume("/mnt");

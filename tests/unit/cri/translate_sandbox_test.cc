@@ -156,6 +156,11 @@ TEST(TranslateSandboxTest, RefusesSysctlsThatAreNoDottedNames) {
                "1";
          }});
   }
+  cases.push_back({"must not be empty", [](auto& r) {
+                     (*r.mutable_config()
+                           ->mutable_linux()
+                           ->mutable_sysctls())["kernel.sem"] = "";
+                   }});
   cases.push_back({"must be one line", [](auto& r) {
                      (*r.mutable_config()
                            ->mutable_linux()

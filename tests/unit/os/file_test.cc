@@ -30,6 +30,12 @@ TEST_F(FileTest, ReplaceIsAllOrNothing) {
   EXPECT_EQ(*ListDirAt(fd_.get(), "."), std::vector<std::string>{"a"});
 }
 
+TEST_F(FileTest, AFileInTheWayOfADirectoryIsNamed) {
+  ASSERT_TRUE(ReplaceFileAt(fd_.get(), "a", "", 0600).ok());
+  EXPECT_EQ(MakeDirs(dir_ + "/a/b", 0700).message(),
+            "mkdir " + dir_ + "/a, which is no directory: EEXIST");
+}
+
 TEST_F(FileTest, ReadsAreBounded) {
   ASSERT_TRUE(ReplaceFileAt(fd_.get(), "a", "12345", 0600).ok());
   EXPECT_TRUE(ReadFileAt(fd_.get(), "a", 5).ok());
