@@ -36,7 +36,8 @@ void Supervisor::Attach(const AttachMessage& request, uint64_t sequence) {
                         sequence);
   if (error != 0) {
     PutError(&message, {error, "attach to", request.id});
-    return link_->Send(&message);
+    link_->Send(&message);
+    return;
   }
   AttachReplyMessage reply;
   if (process->terminal) {

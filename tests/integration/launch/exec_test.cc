@@ -55,6 +55,28 @@ TEST_F(ExecTest, RunsInTheContainersNamespaces) {
   EXPECT_NE(lines[7], "1");
 }
 
+// The descriptor given is that of another container, so that it shows whether
+// it is used.
+TEST_F(ExecTest, AChildOfTheCallersIsNotLookedFor) {
+  Process named = Sleeper();
+  Process held = Start(Shell("echo held > /tmp/held; echo up; read x"));
+  ASSERT_EQ(held.ReadLine(), "up");
+  const os::UniqueFd pidfd(
+      static_cast<int>(syscall(SYS_pidfd_open, held.pid(), 0)));
+  ASSERT_TRUE(pidfd.valid());
+  const LaunchSpec spec = ExecIn(named, {"ls", "/tmp"});
+  LaunchFds fds;
+  fds.own_child = named.pid();
+  fds.own_child_start_ticks = named.start_ticks();
+  fds.own_child_pidfd = pidfd.get();
+  EXPECT_EQ(Run(spec, fds).out, "held\n");
+  // Another process of the same number, and none in particular.
+  fds.own_child_start_ticks += 1;
+  EXPECT_EQ(Run(spec, fds).out, "mark\n");
+  fds.own_child_start_ticks = 0;
+  EXPECT_EQ(Run(spec, fds).out, "mark\n");
+}
+
 TEST_F(ExecTest, MissingProgramSaysStepAndErrno) {
   Process container = Sleeper();
   const Outcome o = Run(ExecIn(container, {"nope"}));
