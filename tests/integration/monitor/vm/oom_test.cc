@@ -35,9 +35,9 @@ class OomTest : public MonitorTest {
     const os::UniqueFd leaf = SmallLeaf(id);
     StartRequest request = Request(id, script);
     request.cgroup_fd = leaf.get();
-    const auto started = client_->Start(request, Soon());
+    auto started = client_->Start(request, Soon());
     EXPECT_TRUE(started.ok()) << started.status();
-    return started.value_or(Started());
+    return std::move(started).value_or(Started());
   }
 };
 
