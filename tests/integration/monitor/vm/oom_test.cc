@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "runtime/launch/plan_writer.h"
 #include "tests/integration/monitor/monitor_bed.h"
 
