@@ -14,6 +14,7 @@
 #include <random>
 #include <thread>
 
+#include "os/detached_mount.h"
 #include "os/file.h"
 #include "os/process.h"
 #include "os/spawn.h"
@@ -216,6 +217,7 @@ TEST(RestartTest, TwentyLogWritersSurviveASigkill) {
 // writable layer, over which the next mount must not stumble.
 TEST(RestartTest, AContainerCreatedBeforeASigkillStartsAfterIt) {
   DaemonBed bed;
+  if (!os::CanMountOverlay(bed.root())) GTEST_SKIP() << "needs Linux 6.5";
   const auto config = bed.PodConfig("created");
   const std::string pod = bed.RunPod(config);
   const std::string id = bed.Create(

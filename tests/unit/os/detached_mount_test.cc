@@ -29,6 +29,7 @@ class DetachedMountTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (getuid() != 0) GTEST_SKIP() << "needs root";
+    if (!CanMountOverlay(scratch_.path())) GTEST_SKIP() << "needs Linux 6.5";
     for (const char* name : {"/lower", "/upper", "/work"}) {
       ASSERT_TRUE(MakeDirs(scratch_.path() + name, 0755).ok());
     }
