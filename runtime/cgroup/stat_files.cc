@@ -63,16 +63,15 @@ void ParseKeyed(std::string_view text, std::initializer_list<Key> keys) {
 }
 
 // "rbytes=4096" into the counter of that name.
-bool SetCounter(std::string_view word, std::initializer_list<Key> keys) {
+void SetCounter(std::string_view word, std::initializer_list<Key> keys) {
   const size_t equals = word.find('=');
-  if (equals == std::string_view::npos) return false;
+  if (equals == std::string_view::npos) return;
   const std::string_view name = word.substr(0, equals);
   const auto* const key =
       std::find_if(keys.begin(), keys.end(),
                    [name](const Key& k) { return k.name == name; });
-  if (key == keys.end()) return false;
+  if (key == keys.end()) return;
   *key->value = ToNumber<uint64_t>(word.substr(equals + 1));
-  return key->value->has_value();
 }
 
 bool ParseDevice(std::string_view word, IoDevice& device) {
@@ -164,16 +163,18 @@ std::vector<IoDevice> ParseIoStat(std::string_view text) {
        line = NextOf(text, "\n")) {
     IoDevice device;
     if (!ParseDevice(NextOf(line, kBlank), device)) continue;
-    bool counted = false;
     for (std::string_view word = NextOf(line, kBlank); !word.empty();
          word = NextOf(line, kBlank)) {
-      counted |= SetCounter(word, {{"rbytes", &device.read_bytes},
-                                   {"wbytes", &device.written_bytes},
-                                   {"dbytes", &device.discarded_bytes},
-                                   {"rios", &device.reads},
-                                   {"wios", &device.writes}});
+      SetCounter(word, {{"rbytes", &device.read_bytes},
+                        {"wbytes", &device.written_bytes},
+                        {"dbytes", &device.discarded_bytes},
+                        {"rios", &device.reads},
+                        {"wios", &device.writes}});
     }
-    if (counted) devices.push_back(device);
+    if (device.read_bytes || device.written_bytes || device.discarded_bytes ||
+        device.reads || device.writes) {
+      devices.push_back(device);
+    }
   }
   return devices;
 }
