@@ -59,7 +59,7 @@ measure_limited() {
   bed_step "metrics, stats and update against the kernel's files"
   crictl exec -s "$id" sh -c \
     'dd if=/dev/zero of=/big bs=1M count=8 conv=fsync 2>/dev/null
-     i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done' >/dev/null
+     i=0; while [ $i -lt 10000 ]; do i=$((i+1)); done' >/dev/null
   check "metrics that differ from the files" "" "$(python3 \
     "$tree/tests/conformance/metric_files.py" "$id" "$leaf" \
     "$bed_tools/crictl" --config "$bed_scratch/crictl.yaml" 2>&1)"
@@ -69,8 +69,11 @@ measure_limited() {
     <<<"$stats") -gt 0 ]] && echo yes)"
   check_match "stats' memory left" '^[1-9][0-9]*$' \
     "$(get stats 0 memory availableBytes value <<<"$stats")"
-  check_match "stats' memory pressure" '^[0-9]+$' \
-    "$(get stats 0 memory psi Some Total <<<"$stats")"
+  # A kernel may have PSI and leave it off (psi=1).
+  if [[ -r /proc/pressure/memory ]]; then
+    check_match "stats' memory pressure" '^[0-9]+$' \
+      "$(get stats 0 memory psi Some Total <<<"$stats")"
+  fi
   check_match "statsp's memory in use" '^[1-9][0-9]*$' "$(crictl statsp -o json \
     --id "$pod" | get stats 0 linux memory usageBytes value)"
 
