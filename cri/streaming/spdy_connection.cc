@@ -34,6 +34,8 @@ class SpdyConnection final : public StreamMux, private SpdyFrames {
     events_ = &events;
     const absl::Status status = reader_.Receive(bytes, *this);
     events_ = nullptr;
+    // Whatever follows a goodbye in the same bytes does not matter.
+    if (peer_closed_) return absl::OkStatus();
     if (!status.ok()) GoAway(kProtocolError);
     return status;
   }

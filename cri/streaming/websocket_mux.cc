@@ -26,6 +26,8 @@ class WebSocket : public StreamMux, protected WebSocketEvents {
     events_ = &events;
     const absl::Status status = reader_.Receive(bytes, *this);
     events_ = nullptr;
+    // Whatever follows a goodbye in the same bytes does not matter.
+    if (peer_closed_) return absl::OkStatus();
     if (!status.ok()) SendClose(kProtocolError);
     return status;
   }
@@ -173,6 +175,7 @@ class WebSocketTunnel final : public WebSocket {
  private:
   absl::Status OnMessage(WebSocketOpcode opcode, std::string_view piece, bool,
                          bool) override {
+    if (PeerClosed()) return absl::OkStatus();
     if (opcode != WebSocketOpcode::kBinary) {
       return absl::InvalidArgumentError("WebSocket: a message of text");
     }

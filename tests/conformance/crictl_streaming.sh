@@ -118,6 +118,34 @@ vanish() {
   eventually 20 "no session is left" 0 sessions_open
 }
 
+# Descriptors of the monitors, which have theirs from the daemon.
+monitor_fds() {
+  local pid
+  for pid in $(pgrep -x pinion-monitor); do
+    find "/proc/$pid/fd" -mindepth 1 2>/dev/null
+  done | wc -l
+}
+
+all_fds() { echo "$(daemon_fds) $(monitor_fds)"; }
+
+# Clients killed at any point: before the upgrade, while streams are opened,
+# while bytes flow. Afterwards all is as it was.
+abort_many() {
+  bed_step "60 clients killed at random points ($transport)"
+  local before i
+  before=$(all_fds)
+  for ((i = 0; i < 60; ++i)); do
+    in_background exec -i "$shell" sh -c 'yes 4711 & cat'
+    read -rt "0.$(printf %03d $((RANDOM % 150)))" <>"$bed_scratch/never"
+    kill -KILL "$client" 2>/dev/null
+    wait "$client" 2>/dev/null
+  done
+  eventually 30 "no session is left" 0 sessions_open
+  eventually 30 "no process is left" 0 running "yes 4711"
+  eventually 30 "descriptors of daemon and monitors" "$before" \
+    all_fds
+}
+
 attach() {
   bed_step "attach ($transport)"
   # shellcheck disable=SC2016  # Expanded in the container.
@@ -180,6 +208,7 @@ refuse() {
 ip link set lo up
 bed_start
 make_pod
+mkfifo "$bed_scratch/never"
 # Warm: what is made once stays.
 transport=spdy
 streaming exec "$shell" true
@@ -188,6 +217,7 @@ for transport in spdy websocket; do
   exec_plain
   exec_terminal
   vanish
+  abort_many
   attach
   port_forward
 done
