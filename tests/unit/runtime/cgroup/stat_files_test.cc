@@ -1,4 +1,4 @@
-// With files recorded in the VM (Linux 6.1, systemd 252), shortened.
+// With files in the kernel's format (Linux 6.1), shortened.
 
 #include "runtime/cgroup/stat_files.h"
 
