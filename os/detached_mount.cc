@@ -98,7 +98,10 @@ absl::StatusOr<UniqueFd> MountOverlay(const Overlay& overlay) {
 
 bool CanMountOverlay(const std::string& dir) {
   const auto context = OpenFilesystem("overlay");
-  return context.ok() && SetOption(context->get(), "lowerdir+", dir).ok();
+  // An older overlay takes whatever it is told, and looks at it only when it is
+  // mounted.
+  return context.ok() && !SetFlag(context->get(), "pinion-asks").ok() &&
+         SetOption(context->get(), "lowerdir+", dir).ok();
 }
 
 absl::StatusOr<UniqueFd> EmptyMountNamespace() {

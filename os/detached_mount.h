@@ -27,13 +27,12 @@ struct Overlay {
 // What one fsconfig(2) takes as a string.
 inline constexpr size_t kMaxMountOption = 255;
 
-// An overlay for move_mount(2). FailedPrecondition before kernel 6.5, which
-// takes the layers in one string only. Closing the descriptor unmounts what
-// was not attached.
+// An overlay for move_mount(2), where CanMountOverlay. Closing the descriptor
+// unmounts what was not attached.
 absl::StatusOr<UniqueFd> MountOverlay(const Overlay& overlay);
 
-// Whether this kernel has what MountOverlay needs; mounts nothing. `dir`: any
-// directory.
+// Whether this kernel (6.5 or later; before that all layers are one string) has
+// what MountOverlay needs; mounts nothing. `dir`: any directory.
 bool CanMountOverlay(const std::string& dir);
 
 // A mount namespace (for setns(2)) whose root is an empty read-only tmpfs and

@@ -45,7 +45,8 @@ bool Listen() {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   memcpy(address.sun_path, kSocketName, sizeof(kSocketName));
-  unlink(kSocketName);
+  // Nothing is unlinked: what is there is of a monitor that was started because
+  // this copy came too late, and it must stay.
   umask(0177);
   return bind(fd, reinterpret_cast<const sockaddr*>(&address),
               sizeof(address)) == 0 &&

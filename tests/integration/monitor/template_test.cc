@@ -71,6 +71,11 @@ std::multiset<std::string> Descriptors(pid_t pid) {
 class TemplateTest : public MonitorTest {
  protected:
   void TearDown() override {
+    // Before the template, which tells of its copies so that they are reaped.
+    if (client_ != nullptr) {
+      EXPECT_TRUE(client_->Shutdown(Soon()).ok());
+      client_.reset();
+    }
     source_.reset();
     MonitorTest::TearDown();
   }
@@ -116,12 +121,15 @@ TEST_F(TemplateTest, ACopyIsAMonitorLikeAnyOther) {
   SandboxRequest request;
   request.hostname = "pod";
   ASSERT_TRUE((*spawned)->SetUpSandbox(request, Soon()).ok());
+  // It closes what it has sent before it answers another request.
+  ASSERT_TRUE((*spawned)->Forget("none", Soon()).ok());
   const pid_t other = (*spawned)->pid();
   const std::string powers = Powers(other);
   const std::multiset<std::string> descriptors = Descriptors(other);
   const std::string command = testing_support::CommandLine(other);
   const std::string image = Link(other, "exe");
   ASSERT_TRUE((*spawned)->Shutdown(Soon()).ok());
+  ASSERT_EQ(unlink((pod_dir_ + "/monitor.sock").c_str()), 0);
 
   StartTemplate();
   const os::UniqueFd leaf = Leaf("monitor");
@@ -130,8 +138,7 @@ TEST_F(TemplateTest, ACopyIsAMonitorLikeAnyOther) {
   ASSERT_TRUE(sandbox.ok()) << sandbox.status();
   const pid_t pid = client_->pid();
   EXPECT_EQ(Powers(pid), powers);
-  // What it has sent it closes afterwards.
-  Eventually([&] { return Descriptors(pid) == descriptors; });
+  ASSERT_TRUE(client_->Forget("none", Soon()).ok());
   EXPECT_EQ(Descriptors(pid), descriptors);
   EXPECT_EQ(testing_support::CommandLine(pid), command);
   EXPECT_EQ(Link(pid, "exe"), image);
@@ -237,8 +244,12 @@ TEST_F(TemplateTest, ACopyThatWasGivenUpEndsWhenItComes) {
   EXPECT_TRUE(absl::IsDeadlineExceeded(greeted)) << greeted;
   client->reset();
   ASSERT_EQ(kill(source_->pid(), SIGCONT), 0);
-  // Requests are served in order, so the first copy exists when the second has
-  // greeted; the fixture waits until both are gone.
+  // Requests are served in order, so the first copy exists when the second, of
+  // another pod, has greeted; the fixture waits until both are gone.
+  ASSERT_TRUE(os::MakeDirs(dir_ + "/pods/other", 0700).ok());
+  pod_dir_fd_ =
+      os::OpenAt(AT_FDCWD, dir_ + "/pods/other", O_RDONLY | O_DIRECTORY)
+          .value();
   StartCopy();
   EXPECT_EQ(events_.lost(), 0u) << "of a monitor that nobody has known";
 }
