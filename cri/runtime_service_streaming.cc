@@ -63,7 +63,7 @@ absl::Status StreamingRpcs::Exec(const api::ExecRequest& request,
   wanted.kind = streaming::Kind::kExec;
   for (int i = 0; i < request.cmd_size(); ++i) {
     PINION_RETURN_IF_ERROR(
-        CheckText(cmd.At(i), request.cmd(i), kMaxMessageBytes));
+        CheckText(cmd.At(i), request.cmd(i), kMaxArgument - 1));
     wanted.command.push_back(request.cmd(i));
   }
   PINION_ASSIGN_OR_RETURN(wanted.streams, ToStreams(request));

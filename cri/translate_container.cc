@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "cri/field.h"
+#include "cri/message_limit.h"
 #include "cri/translate_metadata.h"
 #include "cri/translate_mounts.h"
 #include "cri/translate_resources.h"
@@ -15,8 +16,6 @@ namespace pinion::cri {
 namespace {
 
 constexpr size_t kMaxName = 253;
-// execve(2): MAX_ARG_STRLEN, one string of argv or the environment.
-constexpr size_t kMaxArgument = size_t{128} << 10;
 constexpr int kMaxList = 65536;
 constexpr size_t kMaxReference = 4096;
 

@@ -316,6 +316,9 @@ absl::Status RunningDaemon::BuildServer() ABSL_NO_THREAD_SAFETY_ANALYSIS {
 
 absl::Status Daemon::Check(const Config& config) {
   PINION_RETURN_IF_ERROR(SocketGroup(config).status());
+  PINION_RETURN_IF_ERROR_AS(
+      cri::streaming::CheckOptions(StreamingOptions(config)),
+      "the streaming server");
   return network::CheckOptions(NetworkOptions(config));
 }
 

@@ -116,14 +116,19 @@ class RuntimeImpl final : public Runtime {
   absl::StatusOr<std::unique_ptr<ProcessStreams>> OpenExec(
       const std::string& container_id, const std::vector<std::string>& command,
       const StreamOptions& options) override {
+    PINION_RETURN_IF_ERROR(RequireKnownPodOf(container_id));
     return runtime::OpenExec(*context_, container_id, command, options);
   }
   absl::StatusOr<std::unique_ptr<ProcessStreams>> OpenAttach(
       const std::string& container_id, const StreamOptions& options) override {
+    PINION_RETURN_IF_ERROR(RequireKnownPodOf(container_id));
     return runtime::OpenAttach(*context_, container_id, options);
   }
   absl::StatusOr<os::UniqueFd> ConnectPort(const std::string& pod_id,
                                            uint16_t port) override {
+    PINION_ASSIGN_OR_RETURN(const PodPtr pod,
+                            context_->objects.FindPod(pod_id));
+    PINION_RETURN_IF_ERROR(RequireKnown(*pod));
     return runtime::ConnectPort(*context_, pod_id, port);
   }
 

@@ -242,14 +242,19 @@ void Session::ReadFromPod(Forwarded* one) {
   // A client that still has something to say resets, or goes on.
   mux_.Finish(*one->data);
   if (one->error.has_value()) mux_.Finish(*one->error);
+  // On fixed channels a client has no way to say that it has finished.
+  if (fixed_) End(one);
 }
 
 void Session::Step() {
   const Wire::TimePoint now = steady_clock::now();
+  bool connected = false;
   for (Forwarded& one : all_) {
     if (one.Pending()) {
       if (one.Paired()) {
-        Connect(&one);
+        // One a turn: it may take seconds, in which nothing else moves.
+        if (!connected) Connect(&one);
+        connected = true;
       } else if (now >= one.deadline) {
         Fail(&one, "the other stream of the pair did not come");
       }
@@ -272,9 +277,9 @@ std::vector<pollfd> Session::Waits(
   std::vector<pollfd> fds;
   for (const Forwarded& one : all_) {
     if (!one.socket.valid()) {
-      if (!deadline->has_value() || one.deadline < **deadline) {
-        *deadline = one.deadline;
-      }
+      const Wire::TimePoint due =
+          one.Paired() ? steady_clock::now() : one.deadline;
+      if (!deadline->has_value() || due < **deadline) *deadline = due;
       continue;
     }
     short events = MayRead(one) ? POLLIN : 0;

@@ -320,8 +320,14 @@ void Session::Run(std::string_view early,
   } else {
     if (!Relay()) return;
     const auto outcome = process_->Outcome();
-    // How the container ends is not the attached client's result.
-    Tell(request_.kind == Kind::kAttach ? 0 : *outcome);
+    // How the container ends is not the attached client's result; being cut
+    // off from it is. Without an outcome it has closed its output.
+    if (request_.kind == Kind::kAttach &&
+        (!outcome.has_value() || outcome->ok())) {
+      Tell(0);
+    } else {
+      Tell(*outcome);
+    }
     // Before the goodbye, which may take as long as the client likes.
     process_.reset();
   }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <exception>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -124,11 +125,12 @@ class ServerImpl final : public Server {
  private:
   void AcceptLoop();
   void Begin(os::UniqueFd socket) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Serve(std::unique_ptr<Transport> transport);
   void EndOne() ABSL_LOCKS_EXCLUDED(mutex_) {
     const absl::MutexLock lock(&mutex_);
     --sessions_;
   }
-  static void Refuse(const os::UniqueFd& socket);
+  void Refuse(const os::UniqueFd& socket) const;
 
   const Options options_;
   Backend& backend_;
@@ -162,11 +164,13 @@ void ServerImpl::AcceptLoop() {
 }
 
 void ServerImpl::Begin(os::UniqueFd socket) {
+  bool full = false;
   {
     const absl::MutexLock lock(&mutex_);
-    if (sessions_ >= options_.max_sessions) return Refuse(socket);
-    ++sessions_;
+    full = sessions_ >= options_.max_sessions;
+    if (!full) ++sessions_;
   }
+  if (full) return Refuse(socket);
   SetUpSocket(socket.get());
   const int raw = socket.Release();
   try {
@@ -176,10 +180,7 @@ void ServerImpl::Begin(os::UniqueFd socket) {
         std::unique_ptr<Transport> transport =
             tls_ == nullptr ? NewPlainTransport(std::move(fd))
                             : tls_->Wrap(std::move(fd));
-        if (transport != nullptr) {
-          ServeConnection(std::move(transport), stop_.get(), options_, tokens_,
-                          backend_, metrics_);
-        }
+        if (transport != nullptr) Serve(std::move(transport));
       }
       EndOne();
     }).detach();
@@ -193,7 +194,19 @@ void ServerImpl::Begin(os::UniqueFd socket) {
   }
 }
 
-void ServerImpl::Refuse(const os::UniqueFd& socket) {
+void ServerImpl::Serve(std::unique_ptr<Transport> transport) {
+  try {
+    ServeConnection(std::move(transport), stop_.get(), options_, tokens_,
+                    backend_, metrics_);
+  } catch (const std::exception& error) {
+    // std::bad_alloc: one session must not take the daemon with it.
+    Log(LogLevel::kError, "streaming session failed",
+        {{"error", error.what()}});
+  }
+}
+
+void ServerImpl::Refuse(const os::UniqueFd& socket) const {
+  if (tls_ != nullptr) return;  // No plain word before the handshake.
   const std::string response =
       ErrorResponse("503 Service Unavailable", "too many streaming sessions",
                     "Retry-After: 10\r\n");
@@ -201,25 +214,32 @@ void ServerImpl::Refuse(const os::UniqueFd& socket) {
              MSG_NOSIGNAL | MSG_DONTWAIT);
   shutdown(socket.get(), SHUT_WR);
   // What has come is read, or closing would reset the connection before the
-  // client has read the answer.
+  // client has read the answer. A request's head is not longer than this.
   char buffer[4096];
-  while (recv(socket.get(), buffer, sizeof(buffer), MSG_DONTWAIT) > 0) {
+  for (int i = 0; i < 8; ++i) {
+    if (recv(socket.get(), buffer, sizeof(buffer), MSG_DONTWAIT) <= 0) return;
   }
 }
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<Server>> Server::Start(
-    const Options& options, const Dependencies& dependencies) {
+// Null without TLS.
+absl::StatusOr<std::unique_ptr<TlsServer>> MakeTls(const Options& options) {
   if (options.tls_certificate.empty() != options.tls_key.empty()) {
     return absl::InvalidArgumentError(
         "TLS needs both a certificate and its key");
   }
-  std::unique_ptr<TlsServer> tls;
-  if (!options.tls_certificate.empty()) {
-    PINION_ASSIGN_OR_RETURN(
-        tls, TlsServer::Create(options.tls_certificate, options.tls_key));
-  }
+  if (options.tls_certificate.empty()) return nullptr;
+  return TlsServer::Create(options.tls_certificate, options.tls_key);
+}
+
+}  // namespace
+
+absl::Status CheckOptions(const Options& options) {
+  return MakeTls(options).status();
+}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(
+    const Options& options, const Dependencies& dependencies) {
+  PINION_ASSIGN_OR_RETURN(std::unique_ptr<TlsServer> tls, MakeTls(options));
   PINION_ASSIGN_OR_RETURN(Listener listener, Listen(options.address));
   os::UniqueFd stop(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!stop.valid()) return os::ErrnoStatus("eventfd");

@@ -33,7 +33,7 @@ struct Options {
   // From the connection to the end of the request's head, and from then to
   // the last stream that the client has to open.
   std::chrono::nanoseconds creation_timeout = std::chrono::seconds(30);
-  // One more connection is answered 503.
+  // One more connection is answered 503; with TLS it is closed.
   size_t max_sessions = 256;
 };
 
@@ -43,6 +43,10 @@ struct Dependencies {
   metrics::Registry* metrics = nullptr;
   const Clock* clock = &Clock::Real();
 };
+
+// What Start would refuse of what can be known without listening:
+// InvalidArgument for the TLS files.
+absl::Status CheckOptions(const Options& options);
 
 class Server {
  public:

@@ -42,17 +42,30 @@ const char* KindName(Kind kind) {
   return "";
 }
 
+namespace {
+
+size_t Size(const Request& request) {
+  size_t size = 0;
+  for (const std::string& word : request.command) size += word.size();
+  return size;
+}
+
+}  // namespace
+
 absl::StatusOr<std::string> TokenStore::Add(Request request) {
   PINION_ASSIGN_OR_RETURN(const std::string token, NewToken());
   std::string path = absl::StrCat("/", KindName(request.kind), "/", token);
   const absl::MutexLock lock(&mutex_);
   DropExpired();
-  if (waiting_.size() >= kMaxWaiting) {
+  const size_t bytes = Size(request);
+  if (waiting_.size() >= kMaxWaiting ||
+      bytes > kMaxWaitingBytes - waiting_bytes_) {
     return absl::ResourceExhaustedError(
-        absl::StrCat(kMaxWaiting,
-                     " streaming URLs wait for their clients; try "
-                     "again in a minute"));
+        absl::StrCat(waiting_.size(), " streaming URLs with ", waiting_bytes_,
+                     " bytes of commands wait for their clients; try again in "
+                     "a minute"));
   }
+  waiting_bytes_ += bytes;
   waiting_.emplace(path, Waiting{std::move(request), clock_.Now() + kLifetime});
   by_age_.push_back(path);
   return path;
@@ -63,8 +76,13 @@ std::optional<Request> TokenStore::Take(const std::string& path) {
   DropExpired();
   const auto found = waiting_.find(path);
   if (found == waiting_.end()) return std::nullopt;
+  return Remove(found);
+}
+
+Request TokenStore::Remove(Waitings::iterator found) {
   Request request = std::move(found->second.request);
   waiting_.erase(found);
+  waiting_bytes_ -= Size(request);
   return request;
 }
 
@@ -74,7 +92,7 @@ void TokenStore::DropExpired() {
     const auto found = waiting_.find(by_age_.front());
     if (found != waiting_.end()) {
       if (found->second.deadline > now) return;
-      waiting_.erase(found);
+      (void)Remove(found);
     }
     by_age_.pop_front();
   }

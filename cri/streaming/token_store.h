@@ -25,11 +25,14 @@ class TokenStore {
  public:
   static constexpr std::chrono::seconds kLifetime{60};
   static constexpr size_t kMaxWaiting = 1024;
+  // Of all commands that wait.
+  static constexpr size_t kMaxWaitingBytes = size_t{16} << 20;
 
   explicit TokenStore(const Clock& clock) : clock_(clock) {}
 
   // The path of the URL: "/exec/<32 hex digits>", 128 bits of getrandom(2).
-  // ResourceExhausted while kMaxWaiting requests wait.
+  // ResourceExhausted while kMaxWaiting requests wait, or longer commands than
+  // kMaxWaitingBytes would.
   absl::StatusOr<std::string> Add(Request request) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // The request, and the path is spent. nullopt: never given out, taken
@@ -43,11 +46,16 @@ class TokenStore {
     Clock::MonotonicTime deadline;
   };
 
+  using Waitings = std::unordered_map<std::string, Waiting>;
+
   void DropExpired() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Request Remove(Waitings::iterator found)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Clock& clock_;
   absl::Mutex mutex_;
-  std::unordered_map<std::string, Waiting> waiting_ ABSL_GUARDED_BY(mutex_);
+  size_t waiting_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  Waitings waiting_ ABSL_GUARDED_BY(mutex_);
   // Paths in the order of their deadlines; may name what is taken already.
   std::deque<std::string> by_age_ ABSL_GUARDED_BY(mutex_);
 };

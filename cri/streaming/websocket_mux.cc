@@ -107,23 +107,18 @@ class WebSocketChannels final : public WebSocket {
  private:
   static constexpr uint8_t kCloseSignal = 255;
 
-  absl::Status OnMessage(WebSocketOpcode opcode, std::string_view piece,
-                         bool first, bool last) override {
+  // Text is as good as binary (some clients send strings so): what is in it,
+  // the subprotocol says. An empty message says nothing.
+  absl::Status OnMessage(WebSocketOpcode, std::string_view piece, bool first,
+                         bool) override {
     if (PeerClosed()) return absl::OkStatus();
-    // Text would be base64, which was not agreed on.
-    if (opcode != WebSocketOpcode::kBinary) {
-      return absl::InvalidArgumentError("WebSocket: a message of text");
-    }
     if (first) channel_known_ = false;
     if (!channel_known_ && !piece.empty()) {
       channel_ = static_cast<uint8_t>(piece.front());
       channel_known_ = true;
       piece.remove_prefix(1);
     }
-    if (!channel_known_) {
-      return last ? absl::InvalidArgumentError("WebSocket: an empty message")
-                  : absl::OkStatus();
-    }
+    if (!channel_known_) return absl::OkStatus();
     if (close_signal_ && channel_ == kCloseSignal) {
       for (const char c : piece) {
         events().OnFinish(static_cast<uint8_t>(c));

@@ -40,8 +40,7 @@ Wire::Wire(std::unique_ptr<Transport> transport, std::unique_ptr<StreamMux> mux,
 
 Wire::State Wire::Begin(std::string_view bytes, PeerEvents& events) {
   if (bytes.empty()) return State::kOpen;
-  const absl::Status status = mux_->Receive(bytes, events);
-  return status.ok() && !mux_->PeerClosed() ? State::kOpen : State::kGone;
+  return Take(bytes, events);
 }
 
 Wire::State Wire::Turn(std::vector<pollfd>* fds, bool take_input,
@@ -119,14 +118,19 @@ Wire::State Wire::Receive(PeerEvents& events) {
       break;
   }
   last_moved_ = steady_clock::now();
-  const absl::Status status =
-      mux_->Receive(std::string_view(buffer, count), events);
+  return Take(std::string_view(buffer, count), events);
+}
+
+Wire::State Wire::Take(std::string_view bytes, PeerEvents& events) {
+  const absl::Status status = mux_->Receive(bytes, events);
+  if (status.ok() && !mux_->PeerClosed()) return State::kOpen;
   if (!status.ok()) {
     Log(LogLevel::kWarning, "streaming client broke the protocol",
         {{"error", std::string(status.message())}});
-    return State::kGone;
   }
-  return mux_->PeerClosed() ? State::kGone : State::kOpen;
+  // The protocol's own goodbye, which says why, as far as there is room.
+  (void)Flush();
+  return State::kGone;
 }
 
 Wire::State Wire::Flush() {

@@ -69,6 +69,8 @@ class Wire {
 
  private:
   State Receive(PeerEvents& events);
+  // What the client sent; what there is to answer is sent, too.
+  State Take(std::string_view bytes, PeerEvents& events);
   State Flush();
   void ProbeIfDue(bool take_input);
   // nullopt: never.

@@ -128,12 +128,26 @@ monitor_fds() {
 
 all_fds() { echo "$(daemon_fds) $(monitor_fds)"; }
 
+# The daemon's once it has let go of what it still cleans up: when twenty looks
+# in a row have found the same.
+daemon_fds_at_rest() {
+  local have='' last='' same=0 i
+  for ((i = 0; i < 300 && same < 20; ++i)); do
+    have=$(daemon_fds)
+    if [[ $have == "$last" ]]; then ((++same)); else same=0; fi
+    last=$have
+    read -rt 0.1 <>"$bed_scratch/never"
+  done
+  echo "$have"
+}
+
 # Clients killed at any point: before the upgrade, while streams are opened,
 # while bytes flow. Afterwards all is as it was.
 abort_many() {
   bed_step "60 clients killed at random points ($transport)"
   local before i
-  before=$(all_fds)
+  eventually 30 "the daemon's descriptors before" "$fds" daemon_fds
+  before="$fds $(monitor_fds)"
   for ((i = 0; i < 60; ++i)); do
     in_background exec -i "$shell" sh -c 'yes 4711 & cat'
     read -rt "0.$(printf %03d $((RANDOM % 150)))" <>"$bed_scratch/never"
@@ -212,7 +226,7 @@ mkfifo "$bed_scratch/never"
 # Warm: what is made once stays.
 transport=spdy
 streaming exec "$shell" true
-fds=$(daemon_fds)
+fds=$(daemon_fds_at_rest)
 for transport in spdy websocket; do
   exec_plain
   exec_terminal

@@ -156,7 +156,10 @@ TEST_F(ProcessTest, ValuesThatDoNotFitEachOtherOrTheMachine) {
             "[network]\nmode = \"macvlan\"\nrange = \"10.1.2.0/24\"\ngateway = "
             "\"fd00::1\"\n",
             "piniond: network.gateway: fd00::1: network.range has no "
-            "IPv6 addresses\n")}) {
+            "IPv6 addresses\n"),
+        std::pair("[streaming]\ntls_cert_file = \"/etc/cert.pem\"\n",
+                  "piniond: the streaming server: TLS needs both a certificate "
+                  "and its key\n")}) {
     ASSERT_TRUE(os::MakeDirs(dir_ + "/pinion.conf.d", 0700).ok());
     ASSERT_TRUE(
         os::ReplaceFileAt(AT_FDCWD, dir_ + "/pinion.conf.d/10.toml", toml, 0600)

@@ -159,6 +159,21 @@ TEST(TokenStoreTest, IsBoundedUntilTheyExpire) {
   EXPECT_TRUE(tokens.Add({}).ok());
 }
 
+TEST(TokenStoreTest, CommandsThatWaitAreBoundedInBytes) {
+  testing_support::FakeClock clock;
+  TokenStore tokens(clock);
+  Request half;
+  half.command = {"sh", std::string(TokenStore::kMaxWaitingBytes / 2, 'x')};
+  const auto path = tokens.Add(half);
+  ASSERT_TRUE(path.ok());
+  EXPECT_TRUE(absl::IsResourceExhausted(tokens.Add(half).status()));
+  EXPECT_TRUE(tokens.Add({}).ok());
+  ASSERT_TRUE(tokens.Take(*path).has_value());
+  EXPECT_TRUE(tokens.Add(half).ok());
+  clock.Advance(TokenStore::kLifetime);
+  EXPECT_TRUE(tokens.Add(half).ok());
+}
+
 TEST(ExitTextTest, IsAStatusFromVersion4On) {
   const auto json = [](const absl::StatusOr<int32_t>& outcome) {
     return nlohmann::json::parse(ExitText(4, outcome));
