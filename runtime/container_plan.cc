@@ -437,13 +437,16 @@ bool MountsRootsAhead(const Context& context) {
   return context.empty_mounts.valid();
 }
 
+absl::Status ForgetUnusedMount(Context& context,
+                               const state::ContainerRecord& container) {
+  return os::RemoveTreeAt(context.root_dir.get(),
+                          RootfsOf(context, container).work + "/work");
+}
+
 absl::StatusOr<os::UniqueFd> MountRoot(
     Context& context, const state::ContainerRecord& container) {
   const launch::Rootfs rootfs = RootfsOf(context, container);
-  // A volatile overlay is not mounted twice; this is of a mount that no
-  // process has ever seen, by a daemon that was killed.
-  PINION_RETURN_IF_ERROR(
-      os::RemoveTreeAt(context.root_dir.get(), rootfs.work + "/work"));
+  PINION_RETURN_IF_ERROR(ForgetUnusedMount(context, container));
   const auto full = [&rootfs](const std::string& path) {
     return absl::StrCat(rootfs.base_dir, "/", path);
   };

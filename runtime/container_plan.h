@@ -44,6 +44,11 @@ absl::StatusOr<launch::LaunchSpec> PlanExec(
 // process mounts it by itself, from the plan.
 bool MountsRootsAhead(const Context& context);
 
+// A volatile overlay is not mounted twice: takes away the mark of a root that
+// was mounted ahead by a daemon that was killed, and that no process has seen.
+absl::Status ForgetUnusedMount(Context& context,
+                               const state::ContainerRecord& container);
+
 // The overlay of a container that never ran, as a detached mount.
 absl::StatusOr<os::UniqueFd> MountRoot(Context& context,
                                        const state::ContainerRecord& container);

@@ -94,6 +94,8 @@ void ExecCgroup::Leave() const {
 }
 
 void ExecCgroup::End() const {
+  // At once (one write); what may have to wait is done behind.
+  LogStays(container_id_, Kill());
   context_->work->Add([self = *this] { self.KillAndWatch(); });
 }
 

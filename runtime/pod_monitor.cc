@@ -49,7 +49,8 @@ absl::Status PodMonitorStart::Spawn() {
       "start pod monitor");
   Register();
   if (!sandbox_begun_) return absl::OkStatus();
-  return client_->BeginSandbox(request_, MonitorDeadline());
+  begun_ = client_->BeginSandbox(request_, MonitorDeadline());
+  return begun_;
 }
 
 void PodMonitorStart::Register() {
@@ -65,9 +66,9 @@ void PodMonitorStart::Register() {
 
 absl::Status PodMonitorStart::BeginSandbox() {
   sandbox_begun_ = true;
-  const absl::Status sent = client_->BeginSandbox(request_, MonitorDeadline());
-  // Of a copy that does not come AwaitMonitor tells.
-  return registered_ ? sent : absl::OkStatus();
+  begun_ = client_->BeginSandbox(request_, MonitorDeadline());
+  // To a copy that does not come the request is sent again.
+  return registered_ ? begun_ : absl::OkStatus();
 }
 
 absl::Status PodMonitorStart::AwaitMonitor() {
@@ -88,6 +89,7 @@ absl::Status PodMonitorStart::AwaitMonitor() {
 
 absl::StatusOr<monitor::Sandbox> PodMonitorStart::AwaitSandbox() {
   PINION_RETURN_IF_ERROR(AwaitMonitor());
+  PINION_RETURN_IF_ERROR(begun_);
   PINION_ASSIGN_OR_RETURN_AS(monitor::Sandbox sandbox,
                              client_->AwaitSandbox(MonitorDeadline()),
                              "set up the sandbox");

@@ -44,6 +44,7 @@ class PodMonitorStart {
   std::shared_ptr<monitor::MonitorClient> client_;
   bool registered_ = false;
   bool sandbox_begun_ = false;
+  absl::Status begun_;  // of the last request to set up the sandbox
 };
 
 }  // namespace pinion::runtime

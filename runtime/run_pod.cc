@@ -81,6 +81,14 @@ monitor::SandboxRequest SandboxRequestFor(const state::PodSpec& spec) {
   return request;
 }
 
+// net.*.conf.default counts when an interface is made: the monitor sets these
+// before there is one, so the network is not attached at the same time.
+bool HasNetworkSysctl(const state::PodSpec& spec) {
+  return std::any_of(
+      spec.sysctls().begin(), spec.sysctls().end(),
+      [](const auto& sysctl) { return sysctl.first.rfind("net.", 0) == 0; });
+}
+
 absl::StatusOr<os::UniqueFd> MakePodDir(Context& context,
                                         const std::string& id) {
   PINION_RETURN_IF_ERROR(os::MakeDirAt(context.pods_dir.get(), id, 0700));
@@ -124,7 +132,9 @@ absl::Status BuildSandbox(Context& context, const PodPtr& pod, int pod_dir,
   phases.Next("monitor");
   monitor::SandboxRequest request = SandboxRequestFor(spec);
   std::optional<os::NetworkNamespace> netns;
-  if (request.new_network) netns = context.warm->TakeNetwork();
+  if (request.new_network && !HasNetworkSysctl(spec)) {
+    netns = context.warm->TakeNetwork();
+  }
   if (netns) request.netns_fd = netns->fd.get();
   PodMonitorStart start(context, pod, pod_dir, leaf.get(), request);
   PINION_RETURN_IF_ERROR(start.Begin());

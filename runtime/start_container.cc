@@ -79,6 +79,9 @@ absl::Status StartProcess(Context& context, Container& container,
     PINION_ASSIGN_OR_RETURN_AS(root, MountRoot(context, *record),
                                "mount the container's root");
   }
+  if (!root.valid()) {
+    PINION_RETURN_IF_ERROR(ForgetUnusedMount(context, *record));
+  }
   phases.Next("exec");
   PINION_ASSIGN_OR_RETURN(
       const monitor::Started started,

@@ -1,5 +1,6 @@
 #include "runtime/warm_pool.h"
 
+#include <chrono>
 #include <utility>
 
 #include "absl/time/time.h"
@@ -10,7 +11,7 @@ namespace {
 
 // After a failure, so that a machine without memory or a template that dies at
 // once is not made worse.
-constexpr absl::Duration kPause = absl::Seconds(1);
+constexpr std::chrono::seconds kPause(1);
 
 void Report(const absl::Status& status) {
   Log(LogLevel::kWarning, "nothing made ahead for the next pod",
@@ -41,6 +42,7 @@ WarmPool::~WarmPool() {
     const absl::MutexLock lock(&mutex_);
     stopping_ = true;
   }
+  ended_.Open();
   if (filler_.joinable()) filler_.join();
 }
 
@@ -93,8 +95,7 @@ void WarmPool::FillLoop() {
     lost.reset();
     const bool good = need_template ? MakeTemplate() : MakeNetwork();
     if (good && !was_lost) continue;
-    const absl::MutexLock lock(&mutex_);
-    mutex_.AwaitWithTimeout(absl::Condition(&stopping_), kPause);
+    (void)ended_.WaitUntil(std::chrono::steady_clock::now() + kPause);
   }
 }
 

@@ -18,6 +18,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "base/gate.h"
 #include "os/network_namespace.h"
 #include "os/reactor.h"
 #include "runtime/monitor/client_template.h"
@@ -60,6 +61,7 @@ class WarmPool {
   const int monitor_image_;
   os::Reactor& reactor_;
 
+  Gate ended_;  // opens after stopping_, for who waits some time
   absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   int under_way_ ABSL_GUARDED_BY(mutex_) = 0;

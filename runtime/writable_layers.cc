@@ -83,7 +83,9 @@ absl::Status WritableLayers::Make(const std::string& id,
     PINION_RETURN_IF_ERROR(MakeDirs(containers_dir_, id));
   } else if (renameat(spare_dir_.get(), spare.c_str(), containers_dir_,
                       id.c_str()) != 0) {
-    return os::ErrnoStatus(absl::StrCat("rename a writable layer to ", id));
+    // containers/ may be a mount of its own, or have a quota project (EXDEV).
+    (void)os::RemoveTreeAt(spare_dir_.get(), spare);
+    PINION_RETURN_IF_ERROR(MakeDirs(containers_dir_, id));
   }
   return SetOwner(containers_dir_, id + "/upper", root);
 }

@@ -165,8 +165,10 @@ void Monitor::OnStart(const MessageReader& message, ReceivedFds* fds,
     supervisor_.Start(request, exec, message.sequence());
     return;
   }
-  const int taken[] = {request.plan_fd, request.cgroup_fd, request.stdin_fd,
-                       request.stdout_fd, request.stderr_fd};
+  const int taken[] = {request.plan_fd,           request.cgroup_fd,
+                       request.stdin_fd,          request.stdout_fd,
+                       request.stderr_fd,         request.root_fd,
+                       request.mount_namespace_fd};
   for (const int fd : taken) {
     if (fd >= 0) close(fd);
   }

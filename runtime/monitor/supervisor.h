@@ -70,9 +70,9 @@ class Supervisor {
   }
 
  private:
-  // Each step of a start; false with process->failed set.
-  // Of an exec, if it is this monitor's own.
+  // An exec's, if it is this monitor's own.
   void NameTarget(std::string_view container_id, launch::LaunchFds* fds);
+  // Each step of a start; false with process->failed set.
   bool OpenStdio(Process* process, const StartMessage& request,
                  launch::LaunchFds* fds);
   bool OpenOutputs(Process* process, launch::LaunchFds* fds);

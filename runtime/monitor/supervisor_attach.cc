@@ -1,5 +1,6 @@
 // Supervisor: clients of a container's stdio.
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,6 +13,14 @@ namespace {
 
 constexpr size_t kReplyCapacity = 1024;
 
+// The client gave up before its request was read: while the monitor was
+// stopped, or its log disk frozen.
+bool HasGone(const AttachMessage& request) {
+  pollfd control = {request.control_fd, 0, 0};
+  return request.control_fd >= 0 && poll(&control, 1, 0) > 0 &&
+         (control.revents & (POLLERR | POLLHUP)) != 0;
+}
+
 }  // namespace
 
 void Supervisor::Attach(const AttachMessage& request, uint64_t sequence) {
@@ -21,6 +30,8 @@ void Supervisor::Attach(const AttachMessage& request, uint64_t sequence) {
     error = ENOENT;
   } else if (process->state != ProcessState::kRunning) {
     error = ESRCH;
+  } else if (HasGone(request)) {
+    error = ECANCELED;
   }
   if (error == 0) {
     error = process->audience.Add(request);
@@ -46,10 +57,10 @@ void Supervisor::Attach(const AttachMessage& request, uint64_t sequence) {
     reply.stdin_fd = process->stdin_fd;
   }
   Put(&message, reply);
-  link_->Send(&message);
+  const bool sent = link_->Send(&message);
   // From now on the client's is the only writing end: when the client leaves,
   // or closes it, the container reads an end of file.
-  if (reply.stdin_fd >= 0 && process->stdin_once) {
+  if (sent && reply.stdin_fd >= 0 && process->stdin_once) {
     close(process->stdin_fd);
     process->stdin_fd = -1;
   }

@@ -8,7 +8,9 @@ namespace pinion::plan {
 namespace {
 
 constexpr size_t kMaxName = 255;
-constexpr size_t kMaxValue = 4096;
+constexpr size_t kMaxValue = 2048;
+// All of a pod's go to its monitor in one message.
+constexpr size_t kMaxTotal = size_t{16} << 10;
 
 // kubernetes.io, "Using sysctls in a Kubernetes Cluster": the safe set.
 constexpr const char* kSafe[] = {
@@ -98,8 +100,15 @@ std::vector<std::string> AllNamespacedSysctls() {
 
 absl::Status CheckSysctls(const std::map<std::string, std::string>& sysctls,
                           const SysctlPolicy& policy) {
+  size_t total = 0;
   for (const auto& [name, value] : sysctls) {
     PINION_RETURN_IF_ERROR(Check(name, value, policy));
+    total += name.size() + value.size();
+  }
+  if (total > kMaxTotal) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("sysctls: ", total, " bytes of names and values are more ",
+                     "than ", kMaxTotal));
   }
   return absl::OkStatus();
 }

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -99,6 +100,26 @@ TEST_F(WritableLayersTest, SparesEndWithTheDaemonAndWithTheNextOne) {
         faccessat(root_.get(), ("spare/" + name + "/left").c_str(), F_OK, 0),
         0);
   }
+}
+
+// containers/ on a file system of its own.
+TEST_F(WritableLayersTest, WhatCannotBeRenamedIsMadeAnew) {
+  char path[] = "/dev/shm/pn-layers-XXXXXX";
+  ASSERT_NE(mkdtemp(path), nullptr);
+  containers_ = os::OpenAt(AT_FDCWD, path, O_RDONLY | O_DIRECTORY).value();
+  struct stat here = {};
+  struct stat there = {};
+  ASSERT_EQ(fstat(root_.get(), &here), 0);
+  ASSERT_EQ(fstat(containers_.get(), &there), 0);
+  ASSERT_NE(here.st_dev, there.st_dev) << "/dev/shm is no tmpfs";
+  {
+    const auto layers = New();
+    const size_t ready = Spares();
+    EXPECT_TRUE(layers->Make("c1", wanted_).ok());
+    EXPECT_EQ(Stat("c1/upper").st_mode & 07777, 0755U);
+    EXPECT_EQ(Spares(), ready - 1);
+  }
+  EXPECT_TRUE(os::RemoveTreeAt(AT_FDCWD, path).ok());
 }
 
 }  // namespace

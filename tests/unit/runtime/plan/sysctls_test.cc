@@ -68,5 +68,18 @@ TEST(SysctlsTest, HostNamespacesRefuseTheirOwn) {
               HasSubstr("IPC"));
 }
 
+// They have to fit into one message to the monitor.
+TEST(SysctlsTest, AllTogetherAreBounded) {
+  SysctlPolicy policy;
+  policy.allowed_unsafe = {"net.*"};
+  std::map<std::string, std::string> sysctls;
+  for (int i = 0; i < 7; ++i) {
+    sysctls["net.ipv4.x" + std::to_string(i)] = std::string(2048, '1');
+  }
+  EXPECT_TRUE(CheckSysctls(sysctls, policy).ok());
+  sysctls["net.ipv4.y"] = std::string(2048, '1');
+  EXPECT_TRUE(absl::IsInvalidArgument(CheckSysctls(sysctls, policy)));
+}
+
 }  // namespace
 }  // namespace pinion::plan
