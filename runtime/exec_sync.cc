@@ -130,7 +130,10 @@ absl::StatusOr<ExecResult> ExecSync(Context& context, const std::string& id,
         absl::StrCat("command timed out after ", timeout.count(),
                      " s; it and its children were killed"));
   }
-  PINION_ASSIGN_OR_RETURN(result.exit_code, *process->Outcome());
+  // value_or: GCC 12 takes the value for uninitialized under TSan.
+  const absl::StatusOr<int32_t> exit_code = *process->Outcome();
+  PINION_RETURN_IF_ERROR(exit_code.status());
+  result.exit_code = exit_code.value_or(0);
   return result;
 }
 
