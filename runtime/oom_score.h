@@ -6,6 +6,8 @@
 #ifndef PINION_RUNTIME_OOM_SCORE_H_
 #define PINION_RUNTIME_OOM_SCORE_H_
 
+#include <sys/types.h>
+
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,13 +24,17 @@ class OomScoreChange {
   OomScoreChange(const OomScoreChange&) = delete;
   OomScoreChange& operator=(const OomScoreChange&) = delete;
 
-  // Of every process in the cgroup `dir` and below. What is forked meanwhile
-  // has its parent's value. PermissionDenied: lower than the container was
-  // given, without CAP_SYS_RESOURCE.
+  // Of every process in the cgroup `dir` and below, and of what they fork
+  // meanwhile: looks again until nobody new is there, eight times at most (a
+  // container that forks faster keeps the old value for some).
+  // PermissionDenied: lower than the container was given, without
+  // CAP_SYS_RESOURCE.
   absl::Status Apply(int dir, int score);
   void Commit() { done_.clear(); }
 
  private:
+  absl::Status ApplyTo(pid_t pid, const std::string& wanted);
+
   // Files that were changed, with what they held.
   std::vector<std::pair<os::UniqueFd, std::string>> done_;
 };

@@ -190,7 +190,7 @@ Trial TryOverlay(const std::string& directory) {
 std::vector<NamespaceTrial> TryNamespaces() {
   constexpr struct {
     const char* name;
-    int flag;
+    uint64_t flag;
   } kKinds[] = {{"mnt", CLONE_NEWNS},   {"pid", CLONE_NEWPID},
                 {"net", CLONE_NEWNET},  {"ipc", CLONE_NEWIPC},
                 {"uts", CLONE_NEWUTS},  {"cgroup", CLONE_NEWCGROUP},

@@ -95,6 +95,8 @@ class SpdyConnection final : public StreamMux, private SpdyFrames {
   HeaderDeflater deflater_;
   std::map<uint32_t, Stream> streams_;
   uint32_t last_id_ = 0;
+  // The last that data came for and that no stream has had yet.
+  uint32_t unknown_id_ = 0;
   bool peer_closed_ = false;
   bool gone_away_ = false;
   bool peer_keeps_windows_ = false;
@@ -223,8 +225,9 @@ absl::Status SpdyConnection::OnDataPiece(uint32_t id, std::string_view bytes,
   Stream* stream = Find(id);
   if (stream == nullptr) {
     // One that was reset or finished a moment ago; an id from the future is
-    // an error of that stream alone.
-    if (id > last_id_) {
+    // an error of that stream alone, told once and not for every piece.
+    if (id > last_id_ && id != unknown_id_) {
+      unknown_id_ = id;
       ControlPair(SpdyControl::kRstStream, id, kInvalidStream);
     }
     return absl::OkStatus();

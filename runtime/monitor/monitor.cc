@@ -57,6 +57,8 @@ void Monitor::Run() {
     supervisor_.SendEvents();
     supervisor_.Sweep();
   }
+  // A copy that came too late may have made the pod's init already.
+  if (IsAbandoned()) supervisor_.KillAll();
   supervisor_.CloseStreams();
 }
 

@@ -6,38 +6,58 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <string>
+#include <utility>
 
 #include "ipam/pool.h"
 
 namespace pinion::ipam {
 namespace {
 
-class PoolFixture : public benchmark::Fixture {
+// A pool in which so many addresses are taken, as on a busy node: most pods
+// stay.
+class StandingPool {
  public:
-  void SetUp(const benchmark::State& state) override {
-    if (state.thread_index() != 0) return;
+  StandingPool(int64_t prefix, int64_t standing) {
     char name[] = "/dev/shm/pn-ipam-bench-XXXXXX";
     dir_ = mkdtemp(name);
-    IpRange range =
-        *IpRange::Parse(state.range(0) == 24 ? "10.0.0.0/24" : "10.0.0.0/16");
+    const IpRange range =
+        *IpRange::Parse(prefix == 24 ? "10.0.0.0/24" : "10.0.0.0/16");
     pool_ =
         *Pool::Open(dir_, range, {.cooldown = std::chrono::milliseconds(0)});
-    // As on a busy node: most pods stay.
-    const uint64_t standing = static_cast<uint64_t>(state.range(1));
-    for (uint64_t owner = 0; owner < standing; ++owner) {
-      pool_->Claim(Owner(0x1000000 + owner))->Commit();
+    for (int64_t owner = 0; owner < standing; ++owner) {
+      pool_->Claim(Owner(0x1000000 + static_cast<uint64_t>(owner)))->Commit();
     }
   }
-  void TearDown(const benchmark::State& state) override {
-    if (state.thread_index() != 0) return;
+  ~StandingPool() {
     pool_.reset();
     std::filesystem::remove_all(dir_);
   }
+  StandingPool(const StandingPool&) = delete;
+  StandingPool& operator=(const StandingPool&) = delete;
 
- protected:
+  Pool* get() { return pool_.get(); }
+
+ private:
   std::string dir_;
   std::unique_ptr<Pool> pool_;
+};
+
+class PoolFixture : public benchmark::Fixture {
+ public:
+  // Called for every try of a benchmark, each of which leaves the pool as it
+  // was: it is filled once, which takes seconds for the largest.
+  void SetUp(const benchmark::State& state) override {
+    if (state.thread_index() != 0) return;
+    static std::map<std::pair<int64_t, int64_t>, StandingPool> pools;
+    const std::pair key(state.range(0), state.range(1));
+    pool_ = pools.try_emplace(key, key.first, key.second).first->second.get();
+  }
+
+ protected:
+  Pool* pool_ = nullptr;
 };
 
 // A new pod each time, as the network code does it: the claim is committed,

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <map>
+#include <set>
 #include <string>
 
 #include "cri/streaming/spdy_connection.h"
@@ -10,6 +12,7 @@
 
 namespace {
 
+using pinion::cri::streaming::kMaxSpdyStreams;
 using pinion::cri::streaming::StreamHeaders;
 using pinion::cri::streaming::StreamId;
 using pinion::cri::streaming::StreamMux;
@@ -18,25 +21,38 @@ class Echo : public pinion::cri::streaming::PeerEvents {
  public:
   explicit Echo(StreamMux* mux) : mux_(*mux) {}
 
-  bool OnOpen(StreamId, const StreamHeaders&) override {
-    if (++opened > 100000) std::abort();
-    return opened % 5 != 0;
+  bool OnOpen(StreamId id, const StreamHeaders&) override {
+    const bool taken = ++opened_ % 5 != 0;
+    log += "open " + std::to_string(id) + "\n";
+    if (taken && !open_.insert(id).second) std::abort();
+    if (open_.size() > kMaxSpdyStreams) std::abort();
+    return taken;
   }
   void OnData(StreamId id, std::string_view bytes) override {
-    received += bytes.size();
+    if (open_.count(id) == 0) std::abort();
+    // However many pieces the bytes of a frame come in.
+    received[id] += bytes;
     mux_.Consumed(id, bytes.size());
-    if (mux_.SendWindow(id) >= bytes.size()) mux_.Send(id, bytes);
   }
-  void OnFinish(StreamId id) override { mux_.Finish(id); }
+  void OnFinish(StreamId id) override {
+    log += "finish " + std::to_string(id) + "\n";
+    if (open_.erase(id) == 0) std::abort();
+    if (mux_.SendWindow(id) > 0) mux_.Send(id, received[id].substr(0, 100));
+    mux_.Finish(id);
+  }
   void OnReset(StreamId id) override {
+    log += "reset " + std::to_string(id) + "\n";
+    open_.erase(id);
     if (mux_.SendWindow(id) != 0) std::abort();
   }
 
-  size_t opened = 0;
-  size_t received = 0;
+  std::string log;
+  std::map<StreamId, std::string> received;
 
  private:
   StreamMux& mux_;
+  size_t opened_ = 0;
+  std::set<StreamId> open_;
 };
 
 }  // namespace
@@ -52,8 +68,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (size_t i = 0; i < size && pieces_ok; ++i) {
     pieces_ok = pieces->Receive(bytes.substr(i, 1), second).ok();
   }
-  if (ok != pieces_ok || first.opened != second.opened ||
-      first.received != second.received ||
+  std::string answers;
+  std::string piecewise;
+  whole->TakeOutput(&answers);
+  pieces->TakeOutput(&piecewise);
+  if (ok != pieces_ok || first.log != second.log ||
+      first.received != second.received || answers != piecewise ||
       whole->PeerClosed() != pieces->PeerClosed()) {
     std::abort();
   }

@@ -21,6 +21,7 @@
 #include "os/sqlite.h"
 #include "state.pb.h"
 #include "tests/support/daemon_bed.h"
+#include "tests/support/eventually.h"
 
 namespace pinion::testing {
 namespace {
@@ -116,11 +117,8 @@ Sleeper RunSleeper(DaemonBed& bed, const std::string& name) {
 
 // The CRI has no call that waits for a pod's end; it is polled, bounded.
 bool AwaitNotReady(DaemonBed& bed, const std::string& pod) {
-  for (int i = 0; i < 2000; ++i) {
-    if (bed.PodStatus(pod).state() == cri::SANDBOX_NOTREADY) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  return false;
+  return testing_support::Eventually(
+      [&] { return bed.PodStatus(pod).state() == cri::SANDBOX_NOTREADY; });
 }
 
 // The process has ended: it is gone, or a zombie whose new parent (the
@@ -223,13 +221,9 @@ TEST(RestartTest, AContainerCreatedBeforeASigkillStartsAfterIt) {
   const std::string id = bed.Create(
       pod, config, bed.ContainerConfig("app", {"sh", "-c", "echo up >/file"}));
   const std::string layer = bed.root() + "/containers/" + id;
-  const auto deadline =
-      std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (!std::filesystem::exists(layer + "/work/work/incompat")) {
-    ASSERT_LT(std::chrono::steady_clock::now(), deadline)
-        << "the root was not mounted ahead";
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
+  ASSERT_TRUE(testing_support::Eventually([&] {
+    return std::filesystem::exists(layer + "/work/work/incompat");
+  })) << "the root was not mounted ahead";
   bed.Kill();
   bed.Start();
   bed.StartContainer(id);

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "tests/support/daemon_bed.h"
+#include "tests/support/eventually.h"
 
 namespace pinion::testing {
 namespace {
@@ -28,10 +29,8 @@ class StatsTest : public ::testing::Test {
                     "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; "
                     "sleep 600 & echo ready; wait"}));
     // The log tells when the work is done.
-    for (int i = 0; i < 600 && bed_.LogLines("busy", "app").empty(); ++i) {
-      usleep(50'000);
-    }
-    ASSERT_FALSE(bed_.LogLines("busy", "app").empty());
+    ASSERT_TRUE(testing_support::Eventually(
+        [&] { return !bed_.LogLines("busy", "app").empty(); }));
   }
 
   template <typename Response>

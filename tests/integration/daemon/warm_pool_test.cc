@@ -16,23 +16,15 @@
 #include <vector>
 
 #include "tests/support/daemon_bed.h"
+#include "tests/support/eventually.h"
 #include "tests/support/invariant_processes.h"
 
 namespace pinion::testing {
 namespace {
 
 using testing_support::CommandLine;
+using testing_support::Eventually;
 using testing_support::Process;
-
-bool Eventually(const std::function<bool()>& condition) {
-  const auto deadline =
-      std::chrono::steady_clock::now() + std::chrono::seconds(30);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  return true;
-}
 
 // The daemon's child with this word in its command line; 0: none.
 pid_t ChildWith(pid_t daemon, const std::string& word) {

@@ -325,13 +325,4 @@ int64_t MonitorTest::MemoryKib(pid_t pid, const std::string& key) {
   return 0;
 }
 
-bool MonitorTest::Eventually(const std::function<bool()>& condition) {
-  const auto end = std::chrono::steady_clock::now() + kPatience;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    usleep(2000);
-  }
-  return true;
-}
-
 }  // namespace pinion::monitor

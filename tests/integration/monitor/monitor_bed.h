@@ -19,10 +19,13 @@
 #include "runtime/launch/launch_spec.h"
 #include "runtime/monitor/client.h"
 #include "runtime/plan/rootfs_defaults.h"
+#include "tests/support/eventually.h"
 #include "tests/support/invariant.h"
 #include "tests/support/scratch_cgroup.h"
 
 namespace pinion::monitor {
+
+using testing_support::Eventually;
 
 // Thread-safe: what a MonitorClient's callbacks said.
 class Events {
@@ -98,8 +101,6 @@ class MonitorTest : public testing::Test {
   static size_t OpenFds(pid_t pid);
   // A line of smaps_rollup: "Pss", "Pss_Anon".
   static int64_t MemoryKib(pid_t pid, const std::string& key);
-  // Waits at most a minute for what the kernel tells nobody.
-  static bool Eventually(const std::function<bool()>& condition);
 
   // Made when it is first needed, so that a test may fork before.
   os::Reactor& reactor();

@@ -14,9 +14,12 @@
 #include "base/id.h"
 #include "metrics/metrics.h"
 #include "network/factory.h"
+#include "tests/support/eventually.h"
 #include "tests/support/test_host.h"
 
 namespace pinion::network {
+
+using testing_support::Eventually;
 
 using testing_support::Connect;
 using testing_support::Reaches;
@@ -53,16 +56,6 @@ class NetworkTest : public testing::Test {
     node_.Run([&] { made = NewPodNetwork(options_, *registry_); });
     if (made.ok()) network_ = *std::move(made);
     return made.status();
-  }
-
-  // Waits for what a link event shall bring about; false after 5 s.
-  bool Eventually(const std::function<bool()>& condition) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-    while (!condition()) {
-      if (std::chrono::steady_clock::now() > end) return false;
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    return true;
   }
 
   // Of the only pool; "capacity", "in_use" or "cooling".

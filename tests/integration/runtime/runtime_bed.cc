@@ -235,17 +235,6 @@ pid_t RuntimeBed::MonitorOf(const std::string& pod) {
   return found.ok() ? (*found)->monitor_pid() : 0;
 }
 
-bool Eventually(const std::function<bool()>& condition) {
-  const auto deadline = Clock::now() + std::chrono::seconds(30);
-  auto pause = std::chrono::milliseconds(1);
-  while (!condition()) {
-    if (Clock::now() > deadline) return false;
-    std::this_thread::sleep_for(pause);
-    pause = std::min(pause * 2, std::chrono::milliseconds(50));
-  }
-  return true;
-}
-
 bool ReadToEnd(int fd, std::string* data, int deadline_ms) {
   char buffer[65536];
   auto deadline = Clock::now() + std::chrono::milliseconds(deadline_ms);

@@ -18,6 +18,7 @@
 #include "network/pod_network.h"
 #include "runtime/runtime.h"
 #include "state.pb.h"
+#include "tests/support/eventually.h"
 #include "tests/support/invariant.h"
 
 namespace pinion::runtime {
@@ -68,8 +69,7 @@ class RuntimeBed {
   testing_support::Snapshot before_;
 };
 
-// Looks at growing intervals, at most half a minute, for what nothing tells.
-bool Eventually(const std::function<bool()>& condition);
+using testing_support::Eventually;
 
 // A session's reader: what a descriptor has, until its end (or EIO) or
 // `deadline_ms` without a byte. Appends to *data; true at the end.

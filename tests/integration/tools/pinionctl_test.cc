@@ -15,6 +15,7 @@
 #include <string>
 #include <thread>
 
+#include "tests/support/eventually.h"
 #include "tests/support/run_program.h"
 
 namespace pinion::testing {
@@ -36,15 +37,9 @@ TEST(PinionctlTest, DemoDoesAllOfIt) {
 
 // Waits until `log` has `text`, bounded; what it has then.
 std::string AwaitLog(const BackgroundProgram& program, const char* text) {
-  const auto deadline =
-      std::chrono::steady_clock::now() + std::chrono::seconds(120);
-  std::string log = program.Log();
-  while (log.find(text) == std::string::npos &&
-         std::chrono::steady_clock::now() < deadline) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    log = program.Log();
-  }
-  return log;
+  (void)testing_support::Eventually(
+      [&] { return program.Log().find(text) != std::string::npos; });
+  return program.Log();
 }
 
 // Ctrl-C while a pod runs: neither a process nor a cgroup nor a file stays.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cri/grpc_event_stream.h"
+#include "tests/support/eventually.h"
 #include "tests/unit/cri/served.h"
 
 namespace pinion::cri {
@@ -57,11 +58,8 @@ class EventsTest : public ServedTest {
   bool AwaitInFlight(int calls) {
     const std::string line =
         "pinion_cri_rpc_in_flight " + std::to_string(calls) + "\n";
-    for (int i = 0; i < 1000; ++i) {
-      if (metrics_->Render().find(line) != std::string::npos) return true;
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-    return false;
+    return testing_support::Eventually(
+        [&] { return metrics_->Render().find(line) != std::string::npos; });
   }
 };
 

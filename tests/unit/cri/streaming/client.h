@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <chrono>
@@ -54,6 +55,13 @@ class Client {
     const ssize_t count = recv(fd_.get(), buffer, sizeof(buffer), 0);
     if (count <= 0) ended_ = true;
     return std::string(buffer, count > 0 ? static_cast<size_t>(count) : 0);
+  }
+
+  // Bytes that have come and were not received.
+  int Queued() const {
+    int bytes = 0;
+    EXPECT_EQ(ioctl(fd_.get(), FIONREAD, &bytes), 0);
+    return bytes;
   }
 
   bool ended() const { return ended_; }

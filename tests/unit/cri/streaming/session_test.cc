@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "cri/streaming/server.h"
+#include "tests/support/eventually.h"
 #include "tests/unit/cri/streaming/client.h"
 #include "tests/unit/cri/streaming/process_backend.h"
 #include "tests/unit/cri/streaming/websocket_peer.h"
@@ -18,6 +19,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
+using testing_support::Eventually;
 
 size_t Entries(const char* directory) {
   size_t count = 0;
@@ -79,14 +81,6 @@ class SessionTest : public testing::Test {
     return client.Until(
         [this](std::string_view bytes) { EXPECT_TRUE(peer_.Read(bytes).ok()); },
         done);
-  }
-
-  bool Eventually(const std::function<bool()>& condition) {
-    for (int i = 0; i < 400; ++i) {
-      if (condition()) return true;
-      std::this_thread::sleep_for(std::chrono::milliseconds(25));
-    }
-    return false;
   }
 
   Options options_;
@@ -201,8 +195,15 @@ TEST_F(SessionTest, ASlowReaderHoldsTheProcessBack) {
   OpenStreams(client, {"stdin", "stdout", "stderr"});
   ASSERT_TRUE(Eventually([this] { return backend_.alive == 1; }));
   // Nothing is read: what fits into pipes, sockets and the server's buffers
-  // is far less than the output.
-  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  // is far less than the output. All of it is full when no more comes.
+  int queued = 0;
+  int same = 0;
+  ASSERT_TRUE(Eventually([&] {
+    const int now = client.Queued();
+    same = now > 0 && now == queued ? same + 1 : 0;
+    queued = now;
+    return same == 10;
+  }));
   EXPECT_EQ(backend_.alive, 1);
   EXPECT_TRUE(ReadUntil(client, [this] { return peer_.finished[1]; }));
   EXPECT_EQ(peer_.data[5].size(), 50000000u);
