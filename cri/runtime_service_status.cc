@@ -6,6 +6,7 @@
 #include "cri/field.h"
 #include "cri/info_json.h"
 #include "network/pod_network.h"
+#include "runtime/runtime.h"
 
 namespace pinion::cri {
 namespace {
@@ -13,12 +14,13 @@ namespace {
 // Two ranges of IPv6 in their longest spelling, and then some.
 constexpr size_t kMaxPodCidr = 256;
 
-void AddHandler(const std::string& name, api::StatusResponse* response) {
+void AddHandler(const std::string& name, bool user_namespaces,
+                api::StatusResponse* response) {
   api::RuntimeHandler* handler = response->add_runtime_handlers();
   handler->set_name(name);
   // mount_setattr(2) with AT_RECURSIVE; every kernel pinion runs on has it.
   handler->mutable_features()->set_recursive_read_only_mounts(true);
-  handler->mutable_features()->set_user_namespaces(false);
+  handler->mutable_features()->set_user_namespaces(user_namespaces);
 }
 
 std::string DriverName(cgroup::DriverKind kind) {
@@ -32,7 +34,9 @@ StatusRpcs::StatusRpcs(const Options& options, const Dependencies& dependencies)
       cgroup_driver_(dependencies.cgroup_driver),
       version_(dependencies.version),
       config_json_(dependencies.config_json),
-      network_(*dependencies.network) {}
+      network_(*dependencies.network),
+      user_namespaces_(dependencies.runtime != nullptr &&
+                       dependencies.runtime->HasUserNamespaces()) {}
 
 absl::Status StatusRpcs::Version(const api::VersionRequest&,
                                  api::VersionResponse* response) {
@@ -58,12 +62,13 @@ absl::Status StatusRpcs::Status(const api::StatusRequest& request,
   network->set_reason(readiness.reason);
   network->set_message(readiness.message);
 
-  AddHandler("", response);
+  AddHandler("", user_namespaces_, response);
   for (const std::string& name : handlers_) {
-    if (!name.empty()) AddHandler(name, response);
+    if (!name.empty()) AddHandler(name, user_namespaces_, response);
   }
   response->mutable_features()->set_supplemental_groups_policy(true);
-  response->mutable_features()->set_user_namespaces_host_network(false);
+  response->mutable_features()->set_user_namespaces_host_network(
+      user_namespaces_);
 
   if (request.verbose()) {
     auto& info = *response->mutable_info();

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "cri/translate_ids.h"
 
 namespace pinion::cri {
 namespace {
@@ -40,10 +41,6 @@ absl::Status CheckSupported(const Field& field, const api::Mount& in) {
         absl::StrCat("ImageVolumeMountFailed: ", field.ToString(),
                      ".image: image volumes are not supported yet"));
   }
-  if (in.uidmappings_size() != 0 || in.gidmappings_size() != 0) {
-    return NotSupported(field.Sub("uidMappings"),
-                        "id-mapped mounts are not supported yet");
-  }
   if (in.recursive_read_only() &&
       (!in.readonly() || in.propagation() != api::PROPAGATION_PRIVATE)) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -75,6 +72,12 @@ absl::StatusOr<state::Mount> ToMount(const Field& field, const api::Mount& in) {
   out.set_recursive_read_only(in.recursive_read_only());
   out.set_propagation(propagation);
   out.set_selinux_relabel(in.selinux_relabel());
+  PINION_RETURN_IF_ERROR(ToIdMappings(field.Sub("uidMappings"),
+                                      in.uidmappings(), false,
+                                      out.mutable_uid_mappings()));
+  PINION_RETURN_IF_ERROR(ToIdMappings(field.Sub("gidMappings"),
+                                      in.gidmappings(), false,
+                                      out.mutable_gid_mappings()));
   return out;
 }
 
@@ -85,6 +88,8 @@ void FromMount(const state::Mount& in, api::Mount* out) {
   out->set_recursive_read_only(in.recursive_read_only());
   out->set_propagation(FromPropagation(in.propagation()));
   out->set_selinux_relabel(in.selinux_relabel());
+  FromIdMappings(in.uid_mappings(), out->mutable_uidmappings());
+  FromIdMappings(in.gid_mappings(), out->mutable_gidmappings());
 }
 
 absl::StatusOr<state::Device> ToDevice(const Field& field,

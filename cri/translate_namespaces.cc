@@ -1,6 +1,7 @@
 #include "cri/translate_namespaces.h"
 
 #include "base/status_macros.h"
+#include "cri/translate_ids.h"
 
 namespace pinion::cri {
 namespace {
@@ -32,13 +33,18 @@ absl::StatusOr<state::NamespaceMode> ToSharedMode(const Field& field,
   return out;
 }
 
-absl::Status CheckUserNamespace(const Field& field,
-                                const api::NamespaceOption& in) {
+absl::Status SetUserNamespace(const Field& field,
+                              const api::NamespaceOption& in,
+                              state::Namespaces& out) {
   if (!in.has_userns_options()) return absl::OkStatus();
   const Field options = field.Sub("userns_options");
   const api::UserNamespace& userns = in.userns_options();
   if (userns.mode() == api::POD) {
-    return NotSupported(options, "user namespaces are not supported yet");
+    state::UserNamespace& mapped = *out.mutable_user_namespace();
+    PINION_RETURN_IF_ERROR(ToIdMappings(options.Sub("uids"), userns.uids(),
+                                        true, mapped.mutable_uids()));
+    return ToIdMappings(options.Sub("gids"), userns.gids(), true,
+                        mapped.mutable_gids());
   }
   if (userns.mode() != api::NODE) {
     return Refuse(options.Sub("mode"), static_cast<int64_t>(userns.mode()),
@@ -53,8 +59,8 @@ absl::Status CheckUserNamespace(const Field& field,
 absl::StatusOr<state::Namespaces> ToNamespaces(const Field& field,
                                                const api::NamespaceOption& in,
                                                bool target_allowed) {
-  PINION_RETURN_IF_ERROR(CheckUserNamespace(field, in));
   state::Namespaces out;
+  PINION_RETURN_IF_ERROR(SetUserNamespace(field, in, out));
   PINION_ASSIGN_OR_RETURN(const auto network,
                           ToSharedMode(field.Sub("network"), in.network()));
   PINION_ASSIGN_OR_RETURN(const auto ipc,
@@ -108,6 +114,11 @@ void FromNamespaces(const state::Namespaces& in, api::NamespaceOption* out) {
   out->set_pid(FromMode(in.pid()));
   out->set_ipc(FromMode(in.ipc()));
   out->set_target_id(in.target_id());
+  if (!in.has_user_namespace()) return;
+  api::UserNamespace& userns = *out->mutable_userns_options();
+  userns.set_mode(api::POD);
+  FromIdMappings(in.user_namespace().uids(), userns.mutable_uids());
+  FromIdMappings(in.user_namespace().gids(), userns.mutable_gids());
 }
 
 }  // namespace pinion::cri

@@ -13,8 +13,7 @@
 namespace pinion::cri {
 
 // Legal modes: network and ipc POD or NODE; pid POD, CONTAINER or NODE, and
-// for a container TARGET with target_id. User namespaces other than the
-// host's are not supported yet.
+// for a container TARGET with target_id. userns_options absent is NODE.
 absl::StatusOr<state::Namespaces> ToSandboxNamespaces(
     const Field& field, const api::NamespaceOption& in);
 absl::StatusOr<state::Namespaces> ToContainerNamespaces(

@@ -27,6 +27,7 @@
 #include "runtime/plan/signals.h"
 #include "runtime/plan/users.h"
 #include "runtime/pod_files.h"
+#include "runtime/user_namespaces.h"
 
 namespace pinion::runtime {
 namespace {
@@ -179,7 +180,11 @@ absl::StatusOr<plan::DeviceSet> DevicesOf(const state::ContainerSpec& spec) {
     requests.push_back(
         {device.host_path(), device.container_path(), device.permissions()});
   }
-  auto set = plan::CompileDevices(requests, spec.security().privileged());
+  // In a user namespace "privileged" is about that namespace: the host's
+  // devices do not belong to it.
+  const bool all = spec.security().privileged() &&
+                   !spec.security().namespaces().has_user_namespace();
+  auto set = plan::CompileDevices(requests, all);
   if (absl::IsNotFound(set.status())) {
     return absl::InvalidArgumentError(set.status().message());
   }
@@ -245,6 +250,7 @@ void AddRequestedMounts(const state::ContainerSpec& spec,
     bind.readonly = mount.readonly();
     bind.recursive_readonly = mount.recursive_read_only();
     bind.propagation = ToPropagation(mount.propagation());
+    bind.mapped_ids = !mount.uid_mappings().empty();
     launch.mounts.push_back(std::move(bind));
   }
 }
@@ -297,6 +303,8 @@ absl::Status AddIdentity(Context& context,
                           SeccompOf(context, container, launch.capabilities));
   launch.apparmor_profile = AppArmorOf(spec.security());
   launch.rlimits = Rlimits();
+  launch.user_namespace =
+      LaunchUserNamespace(container, spec.security().namespaces());
   launch.oom_score_adj = static_cast<int>(spec.resources().oom_score_adj());
   launch.set_oom_score_adj = true;
   return absl::OkStatus();
@@ -335,6 +343,7 @@ absl::StatusOr<state::ContainerRecord> ResolveContainer(
     const state::ContainerSpec& spec, const image::ImageInfo& image,
     const std::string& id) {
   PINION_RETURN_IF_ERROR(CheckNamespaces(context, pod, spec));
+  PINION_RETURN_IF_ERROR(CheckContainerUserNamespace(pod.spec(), spec));
   PINION_RETURN_IF_ERROR(CheckMountSources(spec));
   PINION_RETURN_IF_ERROR(CheckAppArmor(AppArmorOf(spec.security())));
   PINION_RETURN_IF_ERROR(DevicesOf(spec).status());
@@ -348,6 +357,12 @@ absl::StatusOr<state::ContainerRecord> ResolveContainer(
   record.set_id(id);
   record.set_pod_id(pod.id());
   *record.mutable_spec() = spec;
+  if (pod.spec().namespaces().has_user_namespace()) {
+    *record.mutable_spec()
+         ->mutable_security()
+         ->mutable_namespaces()
+         ->mutable_user_namespace() = pod.spec().namespaces().user_namespace();
+  }
   record.set_state(state::CONTAINER_CREATED);
   record.set_image_id(image.id);
   record.set_image_ref(image.repo_digests.empty() ? image.id
@@ -362,6 +377,10 @@ absl::StatusOr<state::ContainerRecord> ResolveContainer(
   record.mutable_user()->set_gid(user.gid);
   for (const gid_t group : user.groups) {
     record.mutable_user()->add_supplemental_groups(group);
+  }
+  if (pod.spec().namespaces().has_user_namespace()) {
+    PINION_RETURN_IF_ERROR(
+        CheckMapped(pod.spec().namespaces().user_namespace(), record.user()));
   }
   for (const std::string& dir : image.layer_dirs) record.add_layer_dirs(dir);
   for (const std::string& word : argv) record.add_argv(word);
@@ -433,8 +452,10 @@ absl::StatusOr<launch::LaunchSpec> PlanExec(
   return launch;
 }
 
-bool MountsRootsAhead(const Context& context) {
-  return context.empty_mounts.valid();
+bool MountsRootAhead(const Context& context,
+                     const state::ContainerRecord& container) {
+  return context.empty_mounts.valid() &&
+         !container.spec().security().namespaces().has_user_namespace();
 }
 
 absl::Status ForgetUnusedMount(Context& context,

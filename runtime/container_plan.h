@@ -40,9 +40,10 @@ absl::StatusOr<launch::LaunchSpec> PlanExec(
     Context& context, const state::ContainerRecord& container,
     const std::vector<std::string>& command, bool terminal);
 
-// Whether a container's root can be mounted before it starts. If not, the
-// process mounts it by itself, from the plan.
-bool MountsRootsAhead(const Context& context);
+// Whether the container's root can be mounted before it starts. If not, the
+// process mounts it by itself, from the plan: so always where ids are mapped.
+bool MountsRootAhead(const Context& context,
+                     const state::ContainerRecord& container);
 
 // A volatile overlay is not mounted twice: takes away the mark of a root that
 // was mounted ahead by a daemon that was killed, and that no process has seen.

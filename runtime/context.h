@@ -51,6 +51,8 @@ struct Context {
   // What containers' mount namespaces are copies of (os/detached_mount.h).
   // Invalid where roots cannot be mounted ahead (MountsRootsAhead).
   os::UniqueFd empty_mounts;
+  // Whether pods can have user namespaces of their own, or why not.
+  absl::Status user_namespaces;
 
   std::unique_ptr<Records> records;
   std::unique_ptr<WritableLayers> writable_layers;

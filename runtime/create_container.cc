@@ -40,7 +40,8 @@ absl::Status MakeWritableLayer(Context& context, const std::string& id,
 // to find and to report.
 void MountRootBehind(Context& context, const ContainerPtr& container) {
   const auto monitor = container->pod->Monitor();
-  if (monitor != nullptr && monitor->TakesRoot() && MountsRootsAhead(context)) {
+  if (monitor != nullptr && monitor->TakesRoot() &&
+      MountsRootAhead(context, *container->record.Get())) {
     container->root.Expect();
   }
   context.work->Add([&context, container] {

@@ -1,17 +1,21 @@
 #include "runtime/pod_files.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include <map>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "os/error.h"
 #include "os/file.h"
 #include "runtime/plan/etc_files.h"
 #include "runtime/plan/sysctls.h"
+#include "runtime/user_namespaces.h"
 
 namespace pinion::runtime {
 namespace {
@@ -46,15 +50,28 @@ absl::StatusOr<std::string> PodResolvConf(const state::PodSpec& spec) {
   return plan::ResolvConf(config);
 }
 
+// A file of the pod's, which its root may change.
+absl::Status WriteFile(int pod_dir, const char* name,
+                       const std::string& content, const state::PodSpec& spec) {
+  PINION_RETURN_IF_ERROR(os::ReplaceFileAt(pod_dir, name, content, kMode));
+  const state::UserNamespace& mapped = spec.namespaces().user_namespace();
+  const auto uid = HostId(mapped.uids(), 0);
+  const auto gid = HostId(mapped.gids(), 0);
+  if (uid && gid &&
+      fchownat(pod_dir, name, *uid, *gid, AT_SYMLINK_NOFOLLOW) != 0) {
+    return os::ErrnoStatus(absl::StrCat("chown ", name));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status WritePodFiles(int pod_dir, const state::PodSpec& spec) {
   PINION_ASSIGN_OR_RETURN(const std::string name, PodHostname(spec));
   PINION_ASSIGN_OR_RETURN(const std::string hostname, plan::HostnameFile(name));
-  PINION_RETURN_IF_ERROR(
-      os::ReplaceFileAt(pod_dir, kHostnameFile, hostname, kMode));
+  PINION_RETURN_IF_ERROR(WriteFile(pod_dir, kHostnameFile, hostname, spec));
   PINION_ASSIGN_OR_RETURN(const std::string resolv_conf, PodResolvConf(spec));
-  return os::ReplaceFileAt(pod_dir, kResolvConfFile, resolv_conf, kMode);
+  return WriteFile(pod_dir, kResolvConfFile, resolv_conf, spec);
 }
 
 absl::Status WriteHostsFile(int pod_dir, const state::PodRecord& pod) {
@@ -69,7 +86,7 @@ absl::Status WriteHostsFile(int pod_dir, const state::PodRecord& pod) {
     PINION_ASSIGN_OR_RETURN(const std::string name, PodHostname(pod.spec()));
     PINION_ASSIGN_OR_RETURN(content, plan::HostsFile(name, ips));
   }
-  return os::ReplaceFileAt(pod_dir, kHostsFile, content, kMode);
+  return WriteFile(pod_dir, kHostsFile, content, pod.spec());
 }
 
 absl::Status CheckPodSysctls(const Options& options,

@@ -19,6 +19,7 @@
 #include "runtime/pod_monitor.h"
 #include "runtime/rollback.h"
 #include "runtime/state_machine.h"
+#include "runtime/user_namespaces.h"
 
 namespace pinion::runtime {
 namespace {
@@ -40,6 +41,10 @@ absl::Status CheckSpec(Context& context, const state::PodSpec& spec) {
   PINION_RETURN_IF_ERROR(
       context.deps.pod_cgroups->CheckParent(spec.cgroup_parent()));
   PINION_RETURN_IF_ERROR(CheckPodSysctls(context.options, spec));
+  if (spec.namespaces().has_user_namespace()) {
+    PINION_RETURN_IF_ERROR(context.user_namespaces);
+    PINION_RETURN_IF_ERROR(CheckPodUserNamespace(spec));
+  }
   if (HasOwnNetwork(spec)) {
     const network::Readiness ready = context.deps.network->GetReadiness();
     if (!ready.ready) {
@@ -77,6 +82,9 @@ monitor::SandboxRequest SandboxRequestFor(const state::PodSpec& spec) {
   if (request.new_ipc) request.shm_bytes = uint64_t{64} << 20;
   request.shared_pid = spec.namespaces().pid() == state::NAMESPACE_POD;
   if (request.new_uts) request.hostname = spec.hostname();
+  const state::UserNamespace& mapped = spec.namespaces().user_namespace();
+  request.uid_map = IdMapText(mapped.uids());
+  request.gid_map = IdMapText(mapped.gids());
   request.sysctls.insert(spec.sysctls().begin(), spec.sysctls().end());
   return request;
 }
@@ -132,7 +140,9 @@ absl::Status BuildSandbox(Context& context, const PodPtr& pod, int pod_dir,
   phases.Next("monitor");
   monitor::SandboxRequest request = SandboxRequestFor(spec);
   std::optional<os::NetworkNamespace> netns;
-  if (request.new_network && !HasNetworkSysctl(spec)) {
+  // One that was made ahead belongs to the node's user namespace.
+  if (request.new_network && request.uid_map.empty() &&
+      !HasNetworkSysctl(spec)) {
     netns = context.warm->TakeNetwork();
   }
   if (netns) request.netns_fd = netns->fd.get();

@@ -148,6 +148,10 @@ class RuntimeImpl final : public Runtime {
     return client->ReopenLog(container->id, MonitorDeadline());
   }
 
+  bool HasUserNamespaces() const override {
+    return context_->user_namespaces.ok();
+  }
+
   std::string NetnsPath(const state::PodRecord& pod) const override {
     if (pod.state() != state::POD_READY || pod.monitor_pid() == 0 ||
         pod.spec().namespaces().network() == state::NAMESPACE_NODE) {
@@ -243,6 +247,8 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(
   PINION_ASSIGN_OR_RETURN(context->pods_dir,
                           OpenOwnDir(options.state + "/pods"));
   PINION_ASSIGN_OR_RETURN(context->monitor_image, monitor::OpenMonitorImage());
+  context->user_namespaces =
+      monitor::CheckUserNamespaces(context->monitor_image.get(), options.root);
   PINION_ASSIGN_OR_RETURN(context->records,
                           Records::Open(options.root + "/state.db"));
   PINION_ASSIGN_OR_RETURN_AS(

@@ -120,6 +120,10 @@ class Runtime {
 
   virtual absl::Status ReopenLog(const std::string& container_id) = 0;
 
+  // Whether pods can have user namespaces of their own: kernel and file system
+  // of the root directory, tried out once.
+  virtual bool HasUserNamespaces() const { return false; }
+
   // The netns path tools are given: /proc/<monitor>/fd/N; empty with host
   // network or when the pod is not ready.
   virtual std::string NetnsPath(const state::PodRecord& pod) const = 0;

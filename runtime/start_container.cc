@@ -75,7 +75,8 @@ absl::Status StartProcess(Context& context, Container& container,
       "set the container's device filter");
   PINION_RETURN_IF_ERROR(MakeLogDir(record->log_path()));
   os::UniqueFd root = container.root.Take();
-  if (!root.valid() && client->TakesRoot() && MountsRootsAhead(context)) {
+  if (!root.valid() && client->TakesRoot() &&
+      MountsRootAhead(context, *record)) {
     PINION_ASSIGN_OR_RETURN_AS(root, MountRoot(context, *record),
                                "mount the container's root");
   }

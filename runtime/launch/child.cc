@@ -14,10 +14,15 @@ namespace pinion::launch {
 void RunChild(Child& child) {
   const bool container =
       child.plan->header().kind == static_cast<uint32_t>(Kind::kContainer);
+  const bool mapped = child.plan->HasUserNamespace();
   umask(0);
   TakeDescriptors(child);
+  if (container && mapped) TakeMappedRoot(child);
   StartProcess(child);
-  if (container) {
+  if (container && mapped) {
+    EnterMappedRootfs(child);
+    FindNull(child);
+  } else if (container) {
     OpenMountSources(child);
     if (child.root_mount >= 0) {
       EnterMountedRoot(child);
@@ -26,7 +31,9 @@ void RunChild(Child& child) {
     }
     MountKernelFilesystems(child);
     MakeDevices(child);
+    FindNull(child);
   } else {
+    if (mapped) OwnStdio(child);
     JoinContainer(child);
   }
   // Before any foreign mount is attached, so that the terminal is made on

@@ -24,6 +24,10 @@ struct Child {
   int pod_shm_fd = -1;
   int root_mount = -1;       // LaunchFds' root_fd
   int mount_namespace = -1;  // and mount_namespace_fd
+  // With a user namespace: the preparer's and the container's ends of one
+  // socket; the preparer also has the namespace.
+  int transfer_fd = -1;
+  int userns_fd = -1;
   int stdio[3] = {-1, -1, -1};
 
   // Filled on the way.
@@ -35,6 +39,9 @@ struct Child {
 
 // Does everything `child.plan` asks and executes the program.
 [[noreturn]] void RunChild(Child& child);
+
+// The process beside a container's in a user namespace (child_preparer.cc).
+[[noreturn]] void RunPreparer(Child& child);
 
 // Reports the failure with the current errno and ends the process.
 [[noreturn]] void Die(const Child& child, Step step, const char* object);
@@ -48,6 +55,8 @@ void TakeDescriptors(Child& child);
 // Streams that nobody gave become the container's own /dev/null; pipes
 // become the user's, so that /dev/stderr can be opened by it.
 void FinishStdio(const Child& child);
+// The same for a user namespace, by somebody outside of it.
+void OwnStdio(const Child& child);
 // A pty of the container's devpts becomes the controlling terminal; its
 // other side goes through the console socket.
 void MakeTerminal(const Child& child);
@@ -67,15 +76,39 @@ void EnterRootfs(Child& child);
 // The same with a root that was mounted ahead.
 void EnterMountedRoot(Child& child);
 void FinishRootfs(const Child& child);
+// The overlay (or only layer) upon the base directory, which becomes the
+// working directory.
+void MountRoot(const Child& child);
+// Makes the mount of the working directory the root, opened as root_fd.
+void PivotRoot(Child& child);
+
+// child_mapped.cc: in a user namespace.
+void TakeMappedRoot(const Child& child);
+void EnterMappedRootfs(Child& child);
+// The next mount from the preparer; ends the process if there is none.
+int TakePrepared(const Child& child);
+
+// child_preparer.cc: whether the preparer makes this mount.
+bool IsPrepared(const Plan& plan, const WireKernelMount& m);
+
+// child_transfer.cc: one descriptor through a socket. False, or -1, with
+// errno; EPIPE: the other side has closed it.
+bool SendFd(int socket, int fd);
+int ReceiveFd(int socket);
 
 // child_mounts.cc: bind mounts. The sources are opened in the host's tree
 // before it is cut off, so that propagation can be as asked.
 void OpenMountSources(Child& child);
+// Maps a detached tree's ids as child.userns_fd does. False with errno:
+// EINVAL if its file system cannot.
+bool MapIds(const Child& child, int tree, bool recursive);
 void AttachMounts(const Child& child);
 
 // child_devices.cc
 void MountKernelFilesystems(const Child& child);
-void MakeDevices(Child& child);
+void MakeDevices(const Child& child);
+// Opens null_fd.
+void FindNull(Child& child);
 
 // child_masks.cc
 void HidePaths(const Child& child);

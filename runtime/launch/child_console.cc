@@ -1,7 +1,6 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -30,25 +29,6 @@ int OpenMultiplexer(const Child& child) {
     Die(child, kStepConsole, "/dev/pts/ptmx");
   }
   return fd;
-}
-
-void Send(const Child& child, int fd) {
-  char byte = 0;
-  struct iovec iov = {&byte, 1};
-  alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  struct msghdr message = {};
-  message.msg_iov = &iov;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof(control);
-  struct cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  memcpy(CMSG_DATA(header), &fd, sizeof(fd));
-  if (sendmsg(child.console_socket, &message, MSG_NOSIGNAL) < 0) {
-    Die(child, kStepConsole, "console socket");
-  }
 }
 
 // /dev/console is the terminal, as programs that log there expect.
@@ -93,7 +73,9 @@ void MakeTerminal(const Child& child) {
   for (int i = 0; i < 3; ++i) {
     if (dup2(terminal, i) < 0) Die(child, kStepConsole, "dup2");
   }
-  Send(child, multiplexer);
+  if (!SendFd(child.console_socket, multiplexer)) {
+    Die(child, kStepConsole, "console socket");
+  }
   close(terminal);
   close(multiplexer);
   close(child.console_socket);

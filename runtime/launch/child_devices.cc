@@ -50,6 +50,16 @@ void MakeDevice(const Child& child, const WireDevice& d) {
   close(dir);
 }
 
+void AttachPrepared(const Child& child, int dir, const char* target) {
+  const int tree = TakePrepared(child);
+  if (move_mount(tree, "", dir, "",
+                 MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
+    Die(child, kStepKernelMount, target);
+  }
+  close(tree);
+  close(dir);
+}
+
 }  // namespace
 
 void MountKernelFilesystems(const Child& child) {
@@ -66,6 +76,10 @@ void MountKernelFilesystems(const Child& child) {
           OpenInRoot(child, target, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS);
     }
     if (dir < 0) Die(child, kStepMountTarget, target);
+    if (IsPrepared(plan, m)) {
+      AttachPrepared(child, dir, target);
+      continue;
+    }
     // By the working directory: no path that somebody could exchange.
     const char* type = plan.String(m.type);
     // In the initial cgroup namespace the mount's options, here none, become
@@ -83,7 +97,7 @@ void MountKernelFilesystems(const Child& child) {
   if (chdir("/") != 0) Die(child, kStepKernelMount, "/");
 }
 
-void MakeDevices(Child& child) {
+void MakeDevices(const Child& child) {
   const Plan& plan = *child.plan;
   for (const WireDevice d : plan.Array<WireDevice>(plan.header().devices)) {
     MakeDevice(child, d);
@@ -97,6 +111,9 @@ void MakeDevices(Child& child) {
     }
     close(dir);
   }
+}
+
+void FindNull(Child& child) {
   // Masked files are covered with it; a swapped one would unmask them.
   child.null_fd =
       OpenInRoot(child, "/dev/null", O_PATH | O_NOFOLLOW, RESOLVE_NO_SYMLINKS);

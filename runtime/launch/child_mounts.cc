@@ -81,6 +81,10 @@ void SetUp(const Child& child, int tree, const WireMount& m) {
   const bool recursive = (m.flags & kMountRecursiveReadonly) != 0;
   if (recursive) attr.attr_set = MOUNT_ATTR_RDONLY;
   SetAttributes(child, tree, AT_RECURSIVE, attr, source);
+  if ((m.flags & kMountMappedIds) != 0 && !MapIds(child, tree, true) &&
+      (errno != EINVAL || !MapIds(child, tree, false))) {
+    Die(child, kStepMapIds, source);
+  }
   if ((m.flags & kMountReadonly) != 0 && !recursive) {
     struct mount_attr readonly = {};
     readonly.attr_set = MOUNT_ATTR_RDONLY;
@@ -89,6 +93,14 @@ void SetUp(const Child& child, int tree, const WireMount& m) {
 }
 
 }  // namespace
+
+bool MapIds(const Child& child, int tree, bool recursive) {
+  struct mount_attr attr = {};
+  attr.attr_set = MOUNT_ATTR_IDMAP;
+  attr.userns_fd = static_cast<uint64_t>(child.userns_fd);
+  const unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
+  return mount_setattr(tree, "", flags, &attr, sizeof(attr)) == 0;
+}
 
 void OpenMountSources(Child& child) {
   const auto mounts = child.plan->Array<WireMount>(child.plan->header().mounts);

@@ -9,6 +9,8 @@
 #include <cerrno>
 
 #include "runtime/launch/child.h"
+#include "runtime/launch/clone_in_user_namespace.h"
+#include "runtime/launch/launch_spec.h"
 
 namespace pinion::launch {
 namespace {
@@ -60,18 +62,20 @@ char* Decimal(int value, char* end) {
 }
 
 void SetOomScore(const Child& child) {
-  if (!child.plan->Has(kFlagSetOomScoreAdj)) return;
-  char buffer[16];
-  const char* text =
-      Decimal(child.plan->header().oom_score_adj, buffer + sizeof(buffer));
-  const int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (fd < 0) Die(child, kStepOomScore, "/proc/self/oom_score_adj");
-  // EACCES: lowering it without CAP_SYS_RESOURCE, as in any container; the
-  // daemon warns of that at its start.
-  if (write(fd, text, strlen(text)) < 0 && errno != EACCES) {
-    Die(child, kStepOomScore, text);
+  // In a user namespace it was inherited (CloneInUserNamespace).
+  const WireHeader& h = child.plan->header();
+  if (!child.plan->Has(kFlagSetOomScoreAdj) ||
+      (child.plan->HasUserNamespace() &&
+       h.kind == static_cast<uint32_t>(Kind::kContainer))) {
+    return;
   }
-  close(fd);
+  // Without CAP_SYS_RESOURCE, as in any container, it cannot be lowered; the
+  // daemon warns of that at its start.
+  if (!SetOomScoreAdj(h.oom_score_adj)) {
+    char buffer[16];
+    Die(child, kStepOomScore,
+        Decimal(h.oom_score_adj, buffer + sizeof(buffer)));
+  }
 }
 
 // In force from the next exec on.
@@ -112,9 +116,12 @@ void JoinContainer(Child& child) {
   // of its leaf.
   constexpr int kNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWNET |
                               CLONE_NEWIPC | CLONE_NEWUTS;
-  if (setns(child.target_pidfd, kNamespaces) != 0) {
+  const bool mapped = child.plan->HasUserNamespace();
+  if (setns(child.target_pidfd, kNamespaces | (mapped ? CLONE_NEWUSER : 0)) !=
+      0) {
     Die(child, kStepNamespaces, "setns");
   }
+  if (mapped) TakeMappedRoot(child);
   close(child.target_pidfd);
   child.target_pidfd = -1;
   child.root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);

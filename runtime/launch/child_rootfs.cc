@@ -80,6 +80,8 @@ void BindOnlyLayer(const Child& child) {
   AttachHere(child, tree, lower);
 }
 
+}  // namespace
+
 void MountRoot(const Child& child) {
   const Plan& plan = *child.plan;
   const WireHeader& h = plan.header();
@@ -99,8 +101,6 @@ void MountRoot(const Child& child) {
   if (chdir(base) != 0) Die(child, kStepRootfs, base);
 }
 
-}  // namespace
-
 void EnterRootfs(Child& child) {
   // CLONE_NEWCGROUP together with CLONE_INTO_CGROUP would root the namespace
   // at the parent's cgroup: copy_cgroup_ns looks at the caller's.
@@ -113,6 +113,10 @@ void EnterRootfs(Child& child) {
     Die(child, kStepPropagation, "/");
   }
   MountRoot(child);
+  PivotRoot(child);
+}
+
+void PivotRoot(Child& child) {
   // pivot_root(2), "pivot_root(".", ".")": the old root comes to lie upon
   // the new one and is taken off. From here on every path is the
   // container's, and nothing of the host can be reached by one.

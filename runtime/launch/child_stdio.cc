@@ -19,7 +19,7 @@ void CloseRange(const Child& child, int first, int last) {
 }
 
 // Closes 3 and above but `keep` (unsorted, -1 for none).
-void CloseAllBut(const Child& child, const int (&keep)[6]) {
+void CloseAllBut(const Child& child, const int (&keep)[8]) {
   int next = 3;
   while (true) {
     int lowest = -1;
@@ -48,6 +48,19 @@ int OpenNull(const Child& child) {
   return fd;
 }
 
+// Pipes become the user's. Best effort: what is no pipe may refuse, and works
+// all the same.
+void Own(const Child& child, uid_t uid) {
+  for (int i = 0; i < 3; ++i) {
+    struct stat st;
+    if (uid != 0 && child.stdio[i] >= 0 && fstat(i, &st) == 0 &&
+        S_ISFIFO(st.st_mode)) {
+      [[maybe_unused]] const int ignored =
+          fchown(i, uid, static_cast<gid_t>(-1));
+    }
+  }
+}
+
 }  // namespace
 
 void TakeDescriptors(Child& child) {
@@ -69,23 +82,21 @@ void TakeDescriptors(Child& child) {
   }
   CloseAllBut(child,
               {child.report_fd, child.console_socket, child.target_pidfd,
-               child.pod_shm_fd, child.root_mount, child.mount_namespace});
+               child.pod_shm_fd, child.root_mount, child.mount_namespace,
+               child.transfer_fd, child.userns_fd});
+}
+
+void OwnStdio(const Child& child) {
+  Own(child, child.plan->header().host_stdio_uid);
 }
 
 void FinishStdio(const Child& child) {
   if (child.plan->Has(kFlagTerminal)) return;
   int null = -1;
-  const uid_t uid = child.plan->header().uid;
+  // In a user namespace they have their owner already.
+  if (!child.plan->HasUserNamespace()) Own(child, child.plan->header().uid);
   for (int i = 0; i < 3; ++i) {
-    if (child.stdio[i] >= 0) {
-      // Best effort: what is no pipe may refuse, and works all the same.
-      struct stat st;
-      if (uid != 0 && fstat(i, &st) == 0 && S_ISFIFO(st.st_mode)) {
-        [[maybe_unused]] const int ignored =
-            fchown(i, uid, static_cast<gid_t>(-1));
-      }
-      continue;
-    }
+    if (child.stdio[i] >= 0) continue;
     if (null < 0) null = OpenNull(child);
     if (dup2(null, i) < 0) Die(child, kStepStdio, "dup2");
   }

@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,6 +15,7 @@
 #include <cstring>
 
 #include "runtime/launch/child.h"
+#include "runtime/launch/clone_in_user_namespace.h"
 #include "runtime/launch/launch_spec.h"
 #include "runtime/launch/plan.h"
 #include "runtime/launch/process_start.h"
@@ -128,6 +130,22 @@ struct CloneResult {
   int pidfd = -1;
 };
 
+// Whose PID namespace, if not its own or the caller's, the process is to be
+// in: `target`, a pidfd, or the pod's. -1: none.
+int JoinedPidNamespace(const WireHeader& header, const LaunchFds& fds,
+                       int target) {
+  if (NeedsTarget(header)) return target;
+  if (header.pid_namespace == static_cast<uint32_t>(PidNamespace::kPod)) {
+    return fds.pod_pidns_fd;
+  }
+  return -1;
+}
+
+bool JoinsPidNamespace(const WireHeader& header) {
+  return NeedsTarget(header) ||
+         header.pid_namespace == static_cast<uint32_t>(PidNamespace::kPod);
+}
+
 // A child with a root that is mounted already makes its mount namespace by
 // itself, out of a smaller one than the caller's.
 CloneResult Clone(const WireHeader& header, int cgroup_fd, bool has_root) {
@@ -150,6 +168,92 @@ CloneResult Clone(const WireHeader& header, int cgroup_fd, bool has_root) {
   return result;
 }
 
+bool IsMappedContainer(const Plan& plan) {
+  return plan.HasUserNamespace() &&
+         plan.header().kind == static_cast<uint32_t>(Kind::kContainer);
+}
+
+// A container's process in the pod's user namespace.
+CloneResult CloneMapped(const Plan& plan, const LaunchFds& fds, int join) {
+  const WireHeader& header = plan.header();
+  UserNamespaceClone request;
+  request.user_namespace_fd = fds.pod_userns_fd;
+  request.pid_namespace_fd = join;
+  request.cgroup_fd = fds.cgroup_fd;
+  request.flags = CLONE_NEWNS;
+  if (header.pid_namespace == static_cast<uint32_t>(PidNamespace::kOwn)) {
+    request.flags |= CLONE_NEWPID;
+  }
+  request.set_oom_score_adj = plan.Has(kFlagSetOomScoreAdj);
+  request.oom_score_adj = header.oom_score_adj;
+  CloneResult result;
+  result.pid = CloneInUserNamespace(request, &result.pidfd);
+  return result;
+}
+
+// The preparer beside it, in the same cgroup; reaped as an orphan would be.
+bool StartPreparer(Child child, const LaunchFds& fds, int socket) {
+  struct clone_args args = {};
+  args.flags = CLONE_NEWNS | CLONE_CLEAR_SIGHAND;
+  args.exit_signal = SIGCHLD;
+  if (fds.cgroup_fd >= 0) {
+    args.flags |= CLONE_INTO_CGROUP;
+    args.cgroup = static_cast<uint64_t>(fds.cgroup_fd);
+  }
+  const long pid = syscall(SYS_clone3, &args, sizeof(args));
+  if (pid == 0) {
+    child.console_socket = -1;
+    child.target_pidfd = -1;
+    child.transfer_fd = socket;
+    child.userns_fd = fds.pod_userns_fd;
+    RunPreparer(child);
+  }
+  return pid > 0;
+}
+
+// Ends a process that will not be started after all.
+void Discard(const CloneResult& clone) {
+  syscall(SYS_pidfd_send_signal, clone.pidfd, SIGKILL, nullptr, 0);
+  siginfo_t info = {};
+  while (waitid(P_PIDFD, static_cast<id_t>(clone.pidfd), &info,
+                WEXITED | __WALL) != 0 &&
+         errno == EINTR) {
+  }
+  close(clone.pidfd);
+}
+
+// Both processes of a container in a user namespace. On an error errno is
+// set, neither runs, and *step says what could not be done.
+CloneResult StartMapped(const Child& child, const LaunchFds& fds, int join,
+                        Step* step) {
+  CloneResult clone;
+  int ends[2];
+  *step = kStepChannels;
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+    return clone;
+  }
+  Fd preparer, container;
+  preparer.Reset(ends[0]);
+  container.Reset(ends[1]);
+  if (!preparer.MoveUp() || !container.MoveUp()) return clone;
+  *step = kStepUserNamespace;
+  clone = CloneMapped(*child.plan, fds, join);
+  if (clone.pid == 0) {
+    Child mapped = child;
+    mapped.transfer_fd = container.get();
+    mapped.pod_shm_fd = -1;
+    RunChild(mapped);
+  }
+  *step = kStepClone;
+  if (clone.pid > 0 && !StartPreparer(child, fds, preparer.get())) {
+    const int error = errno;
+    Discard(clone);
+    clone.pid = -1;
+    errno = error;
+  }
+  return clone;
+}
+
 }  // namespace
 
 int Launch(const void* bytes, size_t size, const LaunchFds& fds,
@@ -167,7 +271,13 @@ int Launch(const void* bytes, size_t size, const LaunchFds& fds,
     errno = EBADF;
     return Fail(failure, kStepChannels, "a descriptor for the child");
   }
-  const bool has_root = fds.root_fd >= 0 && fds.mount_namespace_fd >= 0;
+  // What more is asked of the mounts is not in one made ahead.
+  const bool has_root = fds.root_fd >= 0 && fds.mount_namespace_fd >= 0 &&
+                        header.required == 0;
+  if (IsMappedContainer(plan) && fds.pod_userns_fd < 3) {
+    errno = EBADF;
+    return Fail(failure, kStepUserNamespace, "pod_userns_fd");
+  }
   // Inherited: nobody in the container's PID namespace can ptrace the child
   // or open its descriptors before it has exec'ed (CVE-2016-9962).
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
@@ -186,38 +296,36 @@ int Launch(const void* bytes, size_t size, const LaunchFds& fds,
     target = opened.get() >= 0 ? opened.get() : fds.own_child_pidfd;
   }
 
+  const int join = JoinedPidNamespace(header, fds, target);
+  if (JoinsPidNamespace(header) && join < 0) {
+    errno = EBADF;
+    return Fail(failure, kStepPidNamespace, "setns");
+  }
+  Child child;
+  child.plan = &plan;
+  child.report_fd = channels.report_write.get();
+  child.console_socket = channels.console_child.get();
+  child.target_pidfd = target;
+  child.pod_shm_fd = fds.pod_shm_fd;
+  if (has_root) {
+    child.root_mount = fds.root_fd;
+    child.mount_namespace = fds.mount_namespace_fd;
+  }
+  child.stdio[0] = fds.stdin_fd;
+  child.stdio[1] = fds.stdout_fd;
+  child.stdio[2] = fds.stderr_fd;
   CloneResult clone;
-  {
+  if (IsMappedContainer(plan)) {
+    Step step = kStepNone;
+    clone = StartMapped(child, fds, join, &step);
+    if (clone.pid < 0) return Fail(failure, step, "pod's user namespace");
+  } else {
     ChildrensPidNamespace pid_namespace;
-    int join = target;
-    if (header.kind == static_cast<uint32_t>(Kind::kContainer) &&
-        header.pid_namespace == static_cast<uint32_t>(PidNamespace::kPod)) {
-      join = fds.pod_pidns_fd;
-      if (join < 0) errno = EBADF;
-    }
-    const bool wants_join =
-        NeedsTarget(header) ||
-        header.pid_namespace == static_cast<uint32_t>(PidNamespace::kPod);
-    if (wants_join && (join < 0 || !pid_namespace.Join(join))) {
+    if (join >= 0 && !pid_namespace.Join(join)) {
       return Fail(failure, kStepPidNamespace, "setns");
     }
     clone = Clone(header, fds.cgroup_fd, has_root);
-    if (clone.pid == 0) {
-      Child child;
-      child.plan = &plan;
-      child.report_fd = channels.report_write.get();
-      child.console_socket = channels.console_child.get();
-      child.target_pidfd = target;
-      child.pod_shm_fd = fds.pod_shm_fd;
-      if (has_root) {
-        child.root_mount = fds.root_fd;
-        child.mount_namespace = fds.mount_namespace_fd;
-      }
-      child.stdio[0] = fds.stdin_fd;
-      child.stdio[1] = fds.stdout_fd;
-      child.stdio[2] = fds.stderr_fd;
-      RunChild(child);
-    }
+    if (clone.pid == 0) RunChild(child);
     if (clone.pid < 0) return Fail(failure, kStepClone, "clone3");
   }
   launched->pid = static_cast<pid_t>(clone.pid);

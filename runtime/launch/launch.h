@@ -41,6 +41,8 @@ struct LaunchFds {
   pid_t own_child = -1;
   uint64_t own_child_start_ticks = 0;
   int own_child_pidfd = -1;
+  // For plans with a user namespace: the pod's; 3 or more.
+  int pod_userns_fd = -1;
 };
 
 struct Launched {

@@ -60,6 +60,10 @@ struct BindMount {
   // The source is not a path but the pod's /dev/shm (LaunchFds.pod_shm_fd),
   // which lives in no namespace of the host's.
   bool pod_shm = false;
+  // Files show with the ids that the pod's user namespace gives theirs
+  // (mount_setattr(2), MOUNT_ATTR_IDMAP). Mounts below that cannot are left
+  // unmapped; if the source itself cannot, the launch fails.
+  bool mapped_ids = false;
 };
 
 // A kernel file system: proc, sysfs, tmpfs, devpts, mqueue, cgroup2.
@@ -100,6 +104,18 @@ struct Capabilities {
   uint64_t ambient = 0;
 };
 
+// With a user namespace (LaunchFds.pod_userns_fd) the ids elsewhere in the
+// plan are those inside of it; these are the host's.
+struct UserNamespace {
+  bool enabled = false;
+  uid_t root_uid = 0;  // whom 0 inside is
+  gid_t root_gid = 0;
+  uid_t stdio_uid = 0;  // whom LaunchSpec.uid is
+  // The network namespace is not the user namespace's: /sys is the host's,
+  // for nobody may mount one there.
+  bool host_sysfs = false;
+};
+
 struct LaunchSpec {
   Kind kind = Kind::kContainer;
 
@@ -124,6 +140,7 @@ struct LaunchSpec {
   bool set_oom_score_adj = false;
   bool terminal = false;
 
+  UserNamespace user_namespace;
   PidNamespace pid_namespace = PidNamespace::kOwn;
   // kTarget: a process in the PID namespace to join. kExec: the container's
   // init, whose namespaces (mnt, pid, cgroup, and the pod's) are joined.

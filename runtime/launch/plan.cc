@@ -9,7 +9,7 @@ namespace pinion::launch {
 namespace {
 
 // Bits of `required` that this reader understands.
-constexpr uint32_t kKnownRequired = 0;
+constexpr uint32_t kKnownRequired = kRequiresUserNamespace;
 
 // Of the first version; later fields read as zeros where they are missing.
 constexpr uint32_t kOldestHeaderSize = 336;

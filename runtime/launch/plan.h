@@ -46,6 +46,12 @@ enum WireFlags : uint32_t {
   kFlagReadonlyRootfs = 1u << 3,
   kFlagOwnCgroupNamespace = 1u << 4,
   kFlagVolatileRootfs = 1u << 5,
+  kFlagHostSysfs = 1u << 6,
+};
+
+// Bits of `required`.
+enum WireRequired : uint32_t {
+  kRequiresUserNamespace = 1u << 0,
 };
 
 struct WireRlimit {
@@ -82,6 +88,7 @@ enum WireMountFlags : uint32_t {
   kMountRecursiveReadonly = 1u << 1,
   // The source is the pod's /dev/shm, not a path of the host.
   kMountPodShm = 1u << 2,
+  kMountMappedIds = 1u << 3,
 };
 
 struct WireMount {
@@ -131,8 +138,13 @@ struct WireHeader {
   WireArray readonly_paths;   // WireString
   uint32_t root_propagation = 0;
   uint32_t reserved = 0;
+  // With kRequiresUserNamespace: ids on the host.
+  uint32_t host_root_uid = 0;
+  uint32_t host_root_gid = 0;
+  uint32_t host_stdio_uid = 0;
+  uint32_t reserved2 = 0;
 };
-static_assert(sizeof(WireHeader) == 12 * 4 + 5 * 8 + 6 * 8 + 12 * 16 + 8,
+static_assert(sizeof(WireHeader) == 12 * 4 + 5 * 8 + 6 * 8 + 12 * 16 + 24,
               "no padding: the layout is the format");
 
 // Records of one array, copied out one by one: alignment does not matter,
@@ -186,6 +198,9 @@ class Plan {
 
   const WireHeader& header() const { return header_; }
   bool Has(WireFlags flag) const { return (header_.flags & flag) != 0; }
+  bool HasUserNamespace() const {
+    return (header_.required & kRequiresUserNamespace) != 0;
+  }
 
   const char* String(const WireString& s) const {
     return s.offset == 0 ? "" : base_ + s.offset;

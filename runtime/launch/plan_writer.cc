@@ -96,6 +96,7 @@ uint32_t Flags(const LaunchSpec& spec) {
   if (spec.rootfs.readonly) flags |= kFlagReadonlyRootfs;
   if (spec.own_cgroup_namespace) flags |= kFlagOwnCgroupNamespace;
   if (spec.rootfs.is_volatile) flags |= kFlagVolatileRootfs;
+  if (spec.user_namespace.host_sysfs) flags |= kFlagHostSysfs;
   return flags;
 }
 
@@ -127,6 +128,7 @@ void AddMounts(const LaunchSpec& spec, Writer& writer, WireHeader& header) {
     if (m.readonly) flags |= kMountReadonly;
     if (m.recursive_readonly) flags |= kMountRecursiveReadonly;
     if (m.pod_shm) flags |= kMountPodShm;
+    if (m.mapped_ids) flags |= kMountMappedIds;
     mounts.push_back({writer.String(m.source), writer.String(m.target), flags,
                       static_cast<uint32_t>(m.propagation)});
   }
@@ -153,6 +155,10 @@ std::string EncodePlan(const LaunchSpec& spec) {
   header.kind = static_cast<uint32_t>(spec.kind);
   header.pid_namespace = static_cast<uint32_t>(spec.pid_namespace);
   header.flags = Flags(spec);
+  if (spec.user_namespace.enabled) header.required |= kRequiresUserNamespace;
+  header.host_root_uid = spec.user_namespace.root_uid;
+  header.host_root_gid = spec.user_namespace.root_gid;
+  header.host_stdio_uid = spec.user_namespace.stdio_uid;
   header.uid = spec.uid;
   header.gid = spec.gid;
   header.umask = spec.umask;

@@ -72,6 +72,12 @@ const char* StepName(uint32_t step) {
       return "map scratch memory";
     case kStepPodShm:
       return "clone the pod's /dev/shm";
+    case kStepMapIds:
+      return "map ids (can the file system?) of";
+    case kStepPrepare:
+      return "prepare mounts";
+    case kStepUserNamespace:
+      return "clone into user namespace";
   }
   return "unknown step";
 }

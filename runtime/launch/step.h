@@ -45,6 +45,9 @@ enum Step : uint32_t {
   kStepExec = 30,
   kStepMemory = 31,
   kStepPodShm = 32,
+  kStepMapIds = 33,
+  kStepPrepare = 34,
+  kStepUserNamespace = 35,
 };
 
 }  // namespace pinion::launch

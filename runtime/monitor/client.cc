@@ -266,6 +266,8 @@ absl::Status Client::BeginSandbox(const SandboxRequest& request,
   message.shared_pid = request.shared_pid;
   message.shm_bytes = request.shm_bytes;
   message.netns_fd = request.netns_fd;
+  message.uid_map = request.uid_map;
+  message.gid_map = request.gid_map;
   Put(call.message(), message);
   for (const auto& [name, value] : request.sysctls) {
     PutSysctl(call.message(), name, value);

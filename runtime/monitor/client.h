@@ -65,6 +65,10 @@ struct SandboxRequest {
   // The /dev/shm that the pod's containers share (BindMount::pod_shm): a
   // tmpfs of at most so many bytes; 0: none.
   uint64_t shm_bytes = 0;
+  // Lines of uid_map and gid_map (user_namespaces(7)); both or none: a user
+  // namespace of the pod's own, which its other namespaces then belong to.
+  std::string uid_map;
+  std::string gid_map;
   // kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.*, net.*: only with a
   // namespace of the pod's own; anything else is refused (PermissionDenied).
   std::map<std::string, std::string> sysctls;  // validated; dotted names
@@ -276,6 +280,11 @@ class MonitorClient {
   // when its socket hangs up, and when it is gone already.
   virtual absl::Status Shutdown(Deadline deadline) = 0;
 };
+
+// Whether pods can have user namespaces whose layers lie below `root`: tried
+// out once, by a process of the monitor's binary. FailedPrecondition says what
+// is missing.
+absl::Status CheckUserNamespaces(int image_fd, const std::string& root);
 
 // Exit records that a monitor left in `pod_dir_fd`, for when it is gone. Files
 // that are no whole record are left out.

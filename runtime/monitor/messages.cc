@@ -49,6 +49,8 @@ enum Tag : uint16_t {
   kIpv6Socket = 42,
   kPodDirFd = 43,
   kLinkFd = 44,
+  kUidMap = 45,
+  kGidMap = 46,
 };
 
 // Numbers are sent as 64 bits, negative ones by sign extension.
@@ -165,6 +167,8 @@ void Put(MessageWriter* writer, const SandboxMessage& message) {
   PutFlag(writer, kSharedPid, message.shared_pid);
   PutSigned(writer, kShmBytes, static_cast<int64_t>(message.shm_bytes));
   writer->PutFd(kNetnsFd, message.netns_fd);
+  PutText(writer, kUidMap, message.uid_map);
+  PutText(writer, kGidMap, message.gid_map);
 }
 
 void Get(const MessageReader& reader, ReceivedFds* fds,
@@ -176,6 +180,8 @@ void Get(const MessageReader& reader, ReceivedFds* fds,
   message->shared_pid = Flag(reader, kSharedPid);
   message->shm_bytes = reader.Number(kShmBytes);
   message->netns_fd = reader.TakeFd(kNetnsFd, fds);
+  message->uid_map = reader.Bytes(kUidMap);
+  message->gid_map = reader.Bytes(kGidMap);
 }
 
 void PutSysctl(MessageWriter* writer, std::string_view name,

@@ -106,6 +106,9 @@ struct SandboxMessage {
   bool shared_pid = false;
   uint64_t shm_bytes = 0;  // 0: no shared /dev/shm
   int netns_fd = -1;       // with new_network: the one to enter; -1: make one
+  // For /proc/PID/uid_map and gid_map; empty: no user namespace.
+  std::string_view uid_map;
+  std::string_view gid_map;
 };
 void Put(MessageWriter* writer, const SandboxMessage& message);
 // The descriptor becomes the caller's.

@@ -14,6 +14,7 @@
 #include "runtime/monitor/inherited.h"
 #include "runtime/monitor/monitor.h"
 #include "runtime/monitor/template.h"
+#include "runtime/monitor/user_namespace_probe.h"
 
 namespace pinion::monitor {
 namespace {
@@ -73,6 +74,9 @@ int main(int argc, char** argv) {
   // No pod's id looks like this.
   if (argc == 2 && argv[1][0] == pinion::monitor::kTemplateName[0]) {
     return pinion::monitor::RunTemplate(argv[1], strlen(argv[1]));
+  }
+  if (argc == 3 && strcmp(argv[1], pinion::monitor::kProbeOption) == 0) {
+    return pinion::monitor::ProbeUserNamespaces(argv[2]);
   }
   return pinion::monitor::RunMonitor(-1);
 }

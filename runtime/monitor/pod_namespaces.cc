@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/netlink.h>
-#include <linux/openat2.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
@@ -13,8 +12,10 @@
 
 #include <cerrno>
 
+#include "runtime/launch/clone_in_user_namespace.h"
 #include "runtime/launch/pod_shm.h"
 #include "runtime/monitor/inherited.h"
+#include "runtime/monitor/owned_namespaces.h"
 
 namespace pinion::monitor {
 namespace {
@@ -28,37 +29,11 @@ bool StartsWith(std::string_view text, std::string_view prefix) {
 // checked this; a sysctl of the whole node must not depend on one check.
 bool IsPodSysctl(std::string_view name, const SandboxMessage& request) {
   if (StartsWith(name, "net.")) return request.new_network;
-  if (StartsWith(name, "fs.mqueue.") || StartsWith(name, "kernel.shm") ||
-      StartsWith(name, "kernel.msg") || name == "kernel.sem") {
-    return request.new_ipc;
-  }
+  if (IsIpcSysctl(name)) return request.new_ipc;
   if (name == "kernel.domainname" || name == "kernel.hostname") {
     return request.new_uts;
   }
   return false;
-}
-
-int WriteSysctl(std::string_view name, std::string_view value) {
-  FixedText<256> path;
-  for (const char c : name) {
-    // As sysctl(8): a dot within a name (an interface's) is written as '/'.
-    const char mapped = c == '.' ? '/' : c == '/' ? '.' : c;
-    path.Add(std::string_view(&mapped, 1));
-  }
-  if (path.full()) return ENAMETOOLONG;
-  const int root = open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
-  if (root < 0) return errno;
-  open_how how = {};
-  how.flags = O_WRONLY | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  const int fd = static_cast<int>(
-      syscall(SYS_openat2, root, path.c_str(), &how, sizeof(how)));
-  int error = fd < 0 ? errno : 0;
-  close(root);
-  if (fd < 0) return error;
-  if (write(fd, value.data(), value.size()) < 0) error = errno;
-  close(fd);
-  return error;
 }
 
 // Runs in the new PID namespace, a copy of this single-threaded process. Every
@@ -107,7 +82,12 @@ bool PodNamespaces::SetUp(const SandboxMessage& request,
   const int flags = (request.new_network && !given ? CLONE_NEWNET : 0) |
                     (request.new_ipc ? CLONE_NEWIPC : 0) |
                     (request.new_uts ? CLONE_NEWUTS : 0);
-  if (flags != 0 && unshare(flags) != 0) {
+  const bool mapped = !request.uid_map.empty();
+  if (mapped) {
+    if (!EnterOwnedNamespaces(request, reader, flags, &userns_fd_, failed)) {
+      return false;
+    }
+  } else if (flags != 0 && unshare(flags) != 0) {
     return failed->Set(errno, "unshare", "pod namespaces");
   }
   if (given && !EnterNetwork(request.netns_fd, failed)) return false;
@@ -126,6 +106,8 @@ bool PodNamespaces::SetUp(const SandboxMessage& request,
   std::string_view name;
   std::string_view value;
   while (NextSysctl(reader, &cursor, &name, &value)) {
+    // Written from inside the user namespace already.
+    if (mapped && IsIpcSysctl(name)) continue;
     const int error =
         IsPodSysctl(name, request) ? WriteSysctl(name, value) : EPERM;
     if (error != 0) {
@@ -163,16 +145,31 @@ bool PodNamespaces::OpenNetwork(int* route_socket, Failed* failed) {
   return true;
 }
 
+pid_t PodNamespaces::CloneInit() {
+  if (userns_fd_ >= 0) {
+    launch::UserNamespaceClone request;
+    request.user_namespace_fd = userns_fd_;
+    request.flags = CLONE_NEWPID;
+    int pidfd = -1;
+    const pid_t pid = launch::CloneInUserNamespace(request, &pidfd);
+    // Or it would lose its capabilities with the exec.
+    if (pid == 0 && !launch::TakeRootOfUserNamespace()) _exit(127);
+    // It is followed by its pid: the monitor is its parent.
+    if (pid > 0) close(pidfd);
+    return pid;
+  }
+  clone_args arguments = {};
+  arguments.flags = CLONE_NEWPID;
+  arguments.exit_signal = SIGCHLD;
+  return static_cast<pid_t>(syscall(SYS_clone3, &arguments, sizeof(arguments)));
+}
+
 bool PodNamespaces::StartInit(Failed* failed) {
   int ready[2];
   if (pipe2(ready, O_CLOEXEC) != 0) {
     return failed->Set(errno, "pipe2", "pod init");
   }
-  clone_args arguments = {};
-  arguments.flags = CLONE_NEWPID;
-  arguments.exit_signal = SIGCHLD;
-  const pid_t pid =
-      static_cast<pid_t>(syscall(SYS_clone3, &arguments, sizeof(arguments)));
+  const pid_t pid = CloneInit();
   const int error = errno;
   if (pid == 0) ExecInit(ready[1]);
   close(ready[1]);

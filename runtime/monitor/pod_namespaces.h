@@ -35,6 +35,8 @@ class PodNamespaces {
   int pidns_fd() const { return pidns_fd_; }
   // The pod's shared /dev/shm (launch/pod_shm.h); -1 if there is none.
   int shm_fd() const { return shm_fd_; }
+  // The pod's user namespace; -1 if it has none of its own.
+  int userns_fd() const { return userns_fd_; }
   pid_t init_pid() const { return init_pid_; }
   bool has_network() const { return has_network_; }
 
@@ -42,12 +44,14 @@ class PodNamespaces {
   bool EnterNetwork(int netns, Failed* failed);
   bool OpenNetwork(int* route_socket, Failed* failed);
   bool StartInit(Failed* failed);
+  pid_t CloneInit();
 
   bool done_ = false;
   bool has_network_ = false;
   pid_t init_pid_ = 0;
   int pidns_fd_ = -1;
   int shm_fd_ = -1;
+  int userns_fd_ = -1;
 };
 
 }  // namespace pinion::monitor

@@ -41,6 +41,7 @@ struct BorrowedFds {
               request.mount_namespace_fd,
               -1,
               0,
+              -1,
               -1} {}
   ~BorrowedFds() {
     CloseFd(&plan);
@@ -87,6 +88,7 @@ void Supervisor::Start(const StartMessage& request, bool exec,
   process->start_connection = link_->connection();
   fds.child.pod_pidns_fd = namespaces_->pidns_fd();
   fds.child.pod_shm_fd = namespaces_->shm_fd();
+  fds.child.pod_userns_fd = namespaces_->userns_fd();
 
   if (exec) NameTarget(request.container_id, &fds.child);
 

@@ -152,20 +152,6 @@ TEST(TranslateContainerTest, RefusesWhatIsNotSupportedYet) {
                  "a");
            },
            kCode},
-          {"config.mounts[0].uidMappings",
-           [](auto& r) {
-             r.mutable_config()->mutable_mounts(0)->add_uidmappings();
-           },
-           kCode},
-          {"user namespaces",
-           [](auto& r) {
-             r.mutable_config()
-                 ->mutable_linux()
-                 ->mutable_security_context()
-                 ->mutable_namespace_options()
-                 ->mutable_userns_options();
-           },
-           kCode},
       });
 }
 

@@ -22,6 +22,10 @@ api::Mount Valid() {
   mount.set_readonly(true);
   mount.set_recursive_read_only(true);
   mount.set_selinux_relabel(true);
+  mount.add_uidmappings()->set_host_id(1000);
+  mount.mutable_uidmappings(0)->set_length(10);
+  mount.add_gidmappings()->set_container_id(5);
+  mount.mutable_gidmappings(0)->set_length(11);
   return mount;
 }
 
@@ -68,8 +72,20 @@ TEST(ToMountTest, RefusesBadPathsAndModes) {
           {"ImageVolumeMountFailed: mount.image",
            [](auto& m) { m.set_image_sub_path("etc"); },
            absl::StatusCode::kUnimplemented},
-          {"mount.uidMappings", [](auto& m) { m.add_gidmappings(); },
-           absl::StatusCode::kUnimplemented},
+          {"mount.gidMappings[1].length 0",
+           [](auto& m) { m.add_gidmappings(); }},
+          {"mount.uidMappings[1]: overlaps",
+           [](auto& m) {
+             m.clear_uidmappings();
+             m.add_uidmappings()->set_length(10);
+             m.add_uidmappings()->set_length(1);
+           }},
+          {"mount.uidMappings[0].length 2",
+           [](auto& m) {
+             m.clear_uidmappings();
+             m.add_uidmappings()->set_host_id(0xfffffffe);
+             m.mutable_uidmappings(0)->set_length(2);
+           }},
       });
 }
 

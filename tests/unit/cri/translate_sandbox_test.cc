@@ -195,14 +195,23 @@ TEST(TranslateSandboxTest, RefusesIllegalNamespaces) {
            [](auto& r) {
              Security(r).mutable_namespace_options()->set_target_id("abc");
            }},
-          {"user namespaces are not supported yet",
+          {"userns_options.uids: must map container_id 0",
            [](auto& r) {
              Security(r)
                  .mutable_namespace_options()
                  ->mutable_userns_options()
                  ->set_mode(api::POD);
-           },
-           absl::StatusCode::kUnimplemented},
+           }},
+          {"userns_options.gids: must map container_id 0",
+           [](auto& r) {
+             api::UserNamespace* userns = Security(r)
+                                              .mutable_namespace_options()
+                                              ->mutable_userns_options();
+             userns->set_mode(api::POD);
+             userns->add_uids()->set_length(65536);
+             userns->add_gids()->set_length(65536);
+             userns->mutable_gids(0)->set_container_id(1);
+           }},
           {"userns_options.mode",
            [](auto& r) {
              Security(r)

@@ -21,8 +21,8 @@ const std::set<std::string>& Allowed() {
       "fstatat", "fstatat64", "fstatfs", "fstatfs64", "ioctl", "mkdirat",
       "mknodat", "mmap", "mmap64", "mount", "mount_setattr", "move_mount",
       "open", "open64", "open_tree", "prctl", "readlinkat", "sendmsg", "setns",
-      "setsid", "symlinkat", "syscall", "umask", "umount2", "unshare", "write",
-      "fcntl64",
+      "setsid", "symlinkat", "munmap", "recvmsg", "waitid", "syscall", "umask",
+      "umount2", "unshare", "write", "fcntl64",
       // Memory and strings.
       "__errno_location", "memchr", "memcpy", "memmove", "memset", "strchr",
       "strchrnul", "strcmp", "strcpy", "strlen", "strncmp", "strncpy",

@@ -1,0 +1,235 @@
+// Pods with a user namespace of their own, through the CRI.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+
+#include "tests/support/daemon_bed.h"
+
+namespace pinion::testing {
+namespace {
+
+namespace cri = runtime::v1;
+
+using ::testing::HasSubstr;
+
+constexpr uint32_t kFirst = 131072;
+constexpr uint32_t kLength = 65536;
+
+void Map(google::protobuf::RepeatedPtrField<cri::IDMapping>* mappings) {
+  cri::IDMapping* mapping = mappings->Add();
+  mapping->set_host_id(kFirst);
+  mapping->set_length(kLength);
+}
+
+void Map(cri::NamespaceOption* options) {
+  cri::UserNamespace* userns = options->mutable_userns_options();
+  userns->set_mode(cri::POD);
+  Map(userns->mutable_uids());
+  Map(userns->mutable_gids());
+}
+
+class UserNamespaceTest : public ::testing::Test {
+ protected:
+  using PodChange = std::function<void(cri::NamespaceOption&)>;
+  using ContainerChange = std::function<void(cri::ContainerConfig&)>;
+
+  cri::PodSandboxConfig Pod(const std::string& name,
+                            const PodChange& change = {}) {
+    auto config = bed_.PodConfig(name);
+    auto* options = config.mutable_linux()
+                        ->mutable_security_context()
+                        ->mutable_namespace_options();
+    Map(options);
+    if (change) change(*options);
+    return config;
+  }
+
+  std::vector<std::string> Output(const std::string& script,
+                                  const ContainerChange& change = {},
+                                  const PodChange& change_pod = {}) {
+    const std::string name = "u" + std::to_string(serial_++);
+    const auto pod_config = Pod(name, change_pod);
+    const std::string pod = bed_.RunPod(pod_config);
+    auto config = Config(script);
+    const auto& options =
+        pod_config.linux().security_context().namespace_options();
+    auto* own = config.mutable_linux()
+                    ->mutable_security_context()
+                    ->mutable_namespace_options();
+    own->set_network(options.network());
+    own->set_pid(options.pid());
+    if (change) change(config);
+    const std::string id = bed_.RunContainer(pod, pod_config, config);
+    if (id.empty()) return {};
+    const auto status = bed_.AwaitExit(id);
+    EXPECT_EQ(status.exit_code(), 0) << status.message();
+    return bed_.LogLines(name, "app");
+  }
+
+  cri::ContainerConfig Config(const std::string& script) {
+    auto config = bed_.ContainerConfig("app", {"sh", "-c", script});
+    Map(config.mutable_linux()
+            ->mutable_security_context()
+            ->mutable_namespace_options());
+    return config;
+  }
+
+  absl::Status Refusal(const ContainerChange& change) {
+    const auto pod_config = Pod("r" + std::to_string(serial_++));
+    const std::string pod = bed_.RunPod(pod_config);
+    cri::CreateContainerRequest request;
+    request.set_pod_sandbox_id(pod);
+    *request.mutable_config() = Config("true");
+    change(*request.mutable_config());
+    cri::CreateContainerResponse response;
+    return bed_.client().Call(request, &response);
+  }
+
+  DaemonBed bed_;
+  int serial_ = 0;
+};
+
+using Lines = std::vector<std::string>;
+
+constexpr char kWhose[] =
+    "stat -c %u /bin/sh /etc/hosts; echo x >> /etc/hosts && echo written; "
+    "tr -s ' ' < /proc/self/uid_map";
+
+TEST_F(UserNamespaceTest, StatusTellsTheKubelet) {
+  cri::StatusResponse response;
+  ASSERT_TRUE(bed_.client().Call(cri::StatusRequest(), &response).ok());
+  EXPECT_TRUE(response.runtime_handlers(0).features().user_namespaces());
+  EXPECT_TRUE(response.features().user_namespaces_host_network());
+}
+
+TEST_F(UserNamespaceTest, RootIsMapped) {
+  const Lines want = {"0", "0", "written", " 0 131072 65536"};
+  EXPECT_EQ(Output(kWhose), want);
+  // With the pod's shared PID namespace, and with one of its own.
+  for (const auto mode : {cri::POD, cri::CONTAINER}) {
+    EXPECT_EQ(Output(kWhose, {}, [mode](auto& o) { o.set_pid(mode); }), want);
+  }
+}
+
+TEST_F(UserNamespaceTest, WithTheHostsNetwork) {
+  EXPECT_EQ(Output("tr -s ' ' < /proc/self/uid_map; ls -d /sys/class/net/lo; "
+                   "touch /sys/x 2>/dev/null || echo readonly",
+                   {}, [](auto& o) { o.set_network(cri::NODE); }),
+            (Lines{" 0 131072 65536", "/sys/class/net/lo", "readonly"}));
+}
+
+TEST_F(UserNamespaceTest, TheNetworkIsThePodsOwn) {
+  EXPECT_EQ(Output("ip link set lo mtu 1400 && cat /sys/class/net/lo/mtu; "
+                   "echo 7 > /proc/sys/net/ipv4/ip_default_ttl; "
+                   "cat /proc/sys/net/ipv4/ip_default_ttl",
+                   [](auto& c) {
+                     auto* security =
+                         c.mutable_linux()->mutable_security_context();
+                     security->mutable_capabilities()->add_add_capabilities(
+                         "NET_ADMIN");
+                     security->clear_readonly_paths();
+                   }),
+            (Lines{"1400", "7"}));
+}
+
+TEST_F(UserNamespaceTest, IpcSysctls) {
+  auto config = Pod("sysctls");
+  (*config.mutable_linux()->mutable_sysctls())["kernel.shm_rmid_forced"] = "1";
+  const std::string pod = bed_.RunPod(config);
+  const std::string id = bed_.RunContainer(
+      pod, config, Config("cat /proc/sys/kernel/shm_rmid_forced"));
+  EXPECT_EQ(bed_.AwaitExit(id).exit_code(), 0);
+  EXPECT_EQ(bed_.LogLines("sysctls", "app"), Lines{"1"});
+}
+
+TEST_F(UserNamespaceTest, VolumesAndTheirStatus) {
+  const std::string volume = bed_.dir() + "/volume";
+  std::filesystem::create_directory(volume);
+  const auto pod_config = Pod("volumes");
+  const std::string pod = bed_.RunPod(pod_config);
+  auto config = Config("echo hi > /volume/file && stat -c %u /volume/file");
+  cri::Mount* mount = config.add_mounts();
+  mount->set_host_path(volume);
+  mount->set_container_path("/volume");
+  Map(mount->mutable_uidmappings());
+  Map(mount->mutable_gidmappings());
+  const std::string id = bed_.RunContainer(pod, pod_config, config);
+  const auto status = bed_.AwaitExit(id);
+  EXPECT_EQ(status.exit_code(), 0) << status.message();
+  EXPECT_EQ(bed_.LogLines("volumes", "app"), Lines{"0"});
+  struct stat st = {};
+  ASSERT_EQ(stat((volume + "/file").c_str(), &st), 0);
+  EXPECT_EQ(st.st_uid, 0u);
+  ASSERT_EQ(status.mounts_size(), 1);
+  EXPECT_EQ(status.mounts(0).uidmappings(0).host_id(), kFirst);
+  const auto options =
+      bed_.PodStatus(pod).linux().namespaces().options().userns_options();
+  EXPECT_EQ(options.mode(), cri::POD);
+  EXPECT_EQ(options.gids(0).length(), kLength);
+}
+
+TEST_F(UserNamespaceTest, ExecIsInsideToo) {
+  const auto pod_config = Pod("exec");
+  const std::string pod = bed_.RunPod(pod_config);
+  const std::string id =
+      bed_.RunContainer(pod, pod_config, Config("sleep 1000"));
+  const auto answer =
+      bed_.Exec(id, {"sh", "-c", "id -u; tr -s ' ' < /proc/self/gid_map"});
+  EXPECT_EQ(answer.stdout(), "0\n 0 131072 65536\n");
+}
+
+TEST_F(UserNamespaceTest, PrivilegedOnlyInside) {
+  auto pod_config = Pod("privileged");
+  pod_config.mutable_linux()->mutable_security_context()->set_privileged(true);
+  const std::string pod = bed_.RunPod(pod_config);
+  auto config = Config(
+      "mount -t tmpfs none /proc && echo mounted; "
+      "mknod /tmp/null c 1 3 2>/dev/null || echo refused; ls /dev | wc -l");
+  config.mutable_linux()->mutable_security_context()->set_privileged(true);
+  const std::string id = bed_.RunContainer(pod, pod_config, config);
+  EXPECT_EQ(bed_.AwaitExit(id).exit_code(), 0);
+  const Lines lines = bed_.LogLines("privileged", "app");
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_EQ(lines[0], "mounted");
+  EXPECT_EQ(lines[1], "refused");
+  EXPECT_LT(std::stoi(lines[2]), 20);
+}
+
+TEST_F(UserNamespaceTest, WhatDoesNotFitIsRefused) {
+  EXPECT_THAT(Refusal([](auto& c) {
+                c.mutable_linux()
+                    ->mutable_security_context()
+                    ->mutable_run_as_user()
+                    ->set_value(kLength);
+              }).message(),
+              HasSubstr("uid 65536 is not mapped"));
+  EXPECT_THAT(Refusal([](auto& c) {
+                cri::Mount* mount = c.add_mounts();
+                mount->set_host_path("/tmp");
+                mount->set_container_path("/x");
+                mount->add_uidmappings()->set_length(5);
+              }).message(),
+              HasSubstr("must be those of the sandbox's user namespace"));
+  EXPECT_THAT(Refusal([](auto& c) {
+                c.mutable_linux()
+                    ->mutable_security_context()
+                    ->mutable_namespace_options()
+                    ->mutable_userns_options()
+                    ->mutable_uids(0)
+                    ->set_host_id(5);
+              }).message(),
+              HasSubstr("userns_options must be those of the sandbox"));
+  cri::RunPodSandboxRequest request;
+  *request.mutable_config() =
+      Pod("host-pid", [](auto& o) { o.set_pid(cri::NODE); });
+  cri::RunPodSandboxResponse response;
+  EXPECT_TRUE(absl::IsInvalidArgument(bed_.client().Call(request, &response)));
+}
+
+}  // namespace
+}  // namespace pinion::testing
