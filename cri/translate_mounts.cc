@@ -9,6 +9,8 @@
 namespace pinion::cri {
 namespace {
 
+constexpr size_t kMaxReference = 4096;
+
 absl::StatusOr<state::MountPropagation> ToPropagation(
     const Field& field, api::MountPropagation propagation) {
   switch (propagation) {
@@ -36,11 +38,6 @@ api::MountPropagation FromPropagation(state::MountPropagation propagation) {
 }
 
 absl::Status CheckSupported(const Field& field, const api::Mount& in) {
-  if (in.has_image() || !in.image_sub_path().empty()) {
-    return absl::UnimplementedError(
-        absl::StrCat("ImageVolumeMountFailed: ", field.ToString(),
-                     ".image: image volumes are not supported yet"));
-  }
   if (in.recursive_read_only() &&
       (!in.readonly() || in.propagation() != api::PROPAGATION_PRIVATE)) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -48,6 +45,50 @@ absl::Status CheckSupported(const Field& field, const api::Mount& in) {
         ".recursive_read_only: needs readonly and PROPAGATION_PRIVATE"));
   }
   return absl::OkStatus();
+}
+
+// "ImageVolumeMountFailed" is what the kubelet looks for.
+absl::Status RefuseImage(const absl::Status& status) {
+  if (status.ok()) return status;
+  return absl::Status(status.code(), absl::StrCat("ImageVolumeMountFailed: ",
+                                                  status.message()));
+}
+
+absl::Status SetImage(const Field& field, const api::Mount& in,
+                      state::ImageVolume& out) {
+  const Field image = field.Sub("image");
+  if (in.image().image().empty()) {
+    return RefuseImage(RefuseField(image.Sub("image"), "must be set"));
+  }
+  PINION_RETURN_IF_ERROR(RefuseImage(
+      CheckLine(image.Sub("image"), in.image().image(), kMaxReference)));
+  if (!in.host_path().empty()) {
+    return RefuseImage(
+        Refuse(field.Sub("host_path"), in.host_path(), "excludes image"));
+  }
+  if (in.propagation() != api::PROPAGATION_PRIVATE) {
+    return RefuseImage(
+        RefuseField(field.Sub("propagation"), "must be private for an image"));
+  }
+  if (!in.image_sub_path().empty()) {
+    PINION_RETURN_IF_ERROR(RefuseImage(
+        CheckRelativePath(field.Sub("image_sub_path"), in.image_sub_path())));
+  }
+  out.set_image(in.image().image());
+  out.set_user_specified_image(in.image().user_specified_image());
+  out.set_runtime_handler(in.image().runtime_handler());
+  *out.mutable_annotations() = in.image().annotations();
+  out.set_sub_path(in.image_sub_path());
+  return absl::OkStatus();
+}
+
+void FromImage(const state::ImageVolume& in, api::Mount* out) {
+  api::ImageSpec& image = *out->mutable_image();
+  image.set_image(in.image());
+  image.set_user_specified_image(in.user_specified_image());
+  image.set_runtime_handler(in.runtime_handler());
+  *image.mutable_annotations() = in.annotations();
+  out->set_image_sub_path(in.sub_path());
 }
 
 }  // namespace
@@ -59,13 +100,17 @@ absl::StatusOr<state::Mount> ToMount(const Field& field, const api::Mount& in) {
     return Refuse(inside, in.container_path(), "must not be the root");
   }
   PINION_RETURN_IF_ERROR(CheckSupported(field, in));
-  PINION_RETURN_IF_ERROR(
-      CheckAbsolutePath(field.Sub("host_path"), in.host_path()));
+  state::Mount out;
+  if (in.has_image() || !in.image_sub_path().empty()) {
+    PINION_RETURN_IF_ERROR(SetImage(field, in, *out.mutable_image()));
+  } else {
+    PINION_RETURN_IF_ERROR(
+        CheckAbsolutePath(field.Sub("host_path"), in.host_path()));
+  }
   PINION_ASSIGN_OR_RETURN(
       const auto propagation,
       ToPropagation(field.Sub("propagation"), in.propagation()));
 
-  state::Mount out;
   out.set_container_path(in.container_path());
   out.set_host_path(in.host_path());
   out.set_readonly(in.readonly());
@@ -88,6 +133,7 @@ void FromMount(const state::Mount& in, api::Mount* out) {
   out->set_recursive_read_only(in.recursive_read_only());
   out->set_propagation(FromPropagation(in.propagation()));
   out->set_selinux_relabel(in.selinux_relabel());
+  if (in.has_image()) FromImage(in.image(), out);
   FromIdMappings(in.uid_mappings(), out->mutable_uidmappings());
   FromIdMappings(in.gid_mappings(), out->mutable_gidmappings());
 }

@@ -81,6 +81,7 @@ launch::Propagation ToPropagation(state::MountPropagation propagation) {
 absl::Status CheckMountSources(const state::ContainerSpec& spec) {
   for (const state::Mount& mount : spec.mounts()) {
     struct stat st = {};
+    if (mount.has_image()) continue;
     if (stat(mount.host_path().c_str(), &st) != 0) {
       return absl::InvalidArgumentError(
           absl::StrCat("mount source ", mount.host_path(), " for ",
@@ -251,6 +252,10 @@ void AddRequestedMounts(const state::ContainerSpec& spec,
     bind.recursive_readonly = mount.recursive_read_only();
     bind.propagation = ToPropagation(mount.propagation());
     bind.mapped_ids = !mount.uid_mappings().empty();
+    const state::ImageVolume& image = mount.image();
+    bind.image_layers.assign(image.layer_dirs().begin(),
+                             image.layer_dirs().end());
+    bind.image_sub_path = image.sub_path();
     launch.mounts.push_back(std::move(bind));
   }
 }

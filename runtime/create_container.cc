@@ -13,6 +13,7 @@
 #include "os/error.h"
 #include "os/file.h"
 #include "runtime/container_plan.h"
+#include "runtime/image_volumes.h"
 #include "runtime/operations.h"
 #include "runtime/rollback.h"
 
@@ -74,10 +75,12 @@ absl::StatusOr<std::string> CreateLocked(Context& context, const PodPtr& pod,
   rollback.Add([&context, &id] { context.deps.images->Release(id); });
   PINION_ASSIGN_OR_RETURN(const image::ImageInfo image,
                           context.deps.images->Hold(spec.image(), id));
+  state::ContainerSpec with_layers = spec;
+  PINION_RETURN_IF_ERROR(ResolveImageVolumes(context, id, with_layers));
   phases.Next("resolve");
   PINION_ASSIGN_OR_RETURN(
       state::ContainerRecord record,
-      ResolveContainer(context, *pod_record, spec, image, id));
+      ResolveContainer(context, *pod_record, with_layers, image, id));
   phases.Next("rootfs");
   rollback.Add([&context, &id] {
     const absl::Status status =

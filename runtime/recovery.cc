@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "os/file.h"
+#include "runtime/image_volumes.h"
 #include "runtime/operations.h"
 #include "runtime/state_machine.h"
 
@@ -107,8 +108,9 @@ void NoticeStarts(Context& context) {
 absl::Status HoldLayers(Context& context) {
   for (const ContainerPtr& container : context.objects.Containers()) {
     const auto record = container->record.Get();
-    const std::vector<std::string> layers(record->layer_dirs().begin(),
-                                          record->layer_dirs().end());
+    std::vector<std::string> layers = ImageVolumeLayers(record->spec());
+    layers.insert(layers.end(), record->layer_dirs().begin(),
+                  record->layer_dirs().end());
     const absl::Status status =
         context.deps.images->HoldLayers(layers, container->id);
     if (!status.ok()) {

@@ -99,6 +99,9 @@ int ReceiveFd(int socket);
 // child_mounts.cc: bind mounts. The sources are opened in the host's tree
 // before it is cut off, so that propagation can be as asked.
 void OpenMountSources(Child& child);
+// child_image.cc: the sources that are images. The working directory is that
+// of the layers; mounts are made upon it.
+void OpenImageMounts(const Child& child);
 // Maps a detached tree's ids as child.userns_fd does. False with errno:
 // EINVAL if its file system cannot.
 bool MapIds(const Child& child, int tree, bool recursive);

@@ -109,6 +109,8 @@ void OpenMountSources(Child& child) {
       static_cast<int*>(Scratch(child, mounts.size() * sizeof(int)));
   for (uint32_t i = 0; i < mounts.size(); ++i) {
     const WireMount m = mounts[i];
+    // Those come with the rootfs.
+    if ((m.flags & kMountImage) != 0) continue;
     child.sources[i] = OpenSource(child, m);
     SetUp(child, child.sources[i], m);
   }

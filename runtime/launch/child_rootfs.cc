@@ -88,6 +88,7 @@ void MountRoot(const Child& child) {
   const char* base = plan.String(h.base_dir);
   // Layers' names are relative to it: short, for a page holds 4095 bytes.
   if (chdir(base) != 0) Die(child, kStepRootfs, base);
+  OpenImageMounts(child);
   if (h.upper.size == 0 && h.lowers.count == 1) {
     BindOnlyLayer(child);
   } else if (h.overlay_data.size > 0) {

@@ -64,6 +64,10 @@ struct BindMount {
   // (mount_setattr(2), MOUNT_ATTR_IDMAP). Mounts below that cannot are left
   // unmapped; if the source itself cannot, the launch fails.
   bool mapped_ids = false;
+  // The source is an image: its layers, relative to the rootfs' base_dir,
+  // topmost first. Read-only, no programs, no devices.
+  std::vector<std::string> image_layers;
+  std::string image_sub_path;  // relative; empty: all of it
 };
 
 // A kernel file system: proc, sysfs, tmpfs, devpts, mqueue, cgroup2.

@@ -9,7 +9,8 @@ namespace pinion::launch {
 namespace {
 
 // Bits of `required` that this reader understands.
-constexpr uint32_t kKnownRequired = kRequiresUserNamespace;
+constexpr uint32_t kKnownRequired =
+    kRequiresUserNamespace | kRequiresImageMounts;
 
 // Of the first version; later fields read as zeros where they are missing.
 constexpr uint32_t kOldestHeaderSize = 336;
@@ -59,7 +60,10 @@ bool Plan::CheckRecords() const {
     if (!CheckString(s.path) || !CheckString(s.target)) return false;
   }
   for (const WireMount m : Array<WireMount>(h.mounts)) {
-    if (!CheckString(m.source) || !CheckString(m.target)) return false;
+    if (!CheckString(m.source) || !CheckString(m.target) ||
+        !CheckString(m.overlay_data) || !CheckString(m.sub_path)) {
+      return false;
+    }
     if (m.propagation > static_cast<uint32_t>(Propagation::kShared)) {
       return false;
     }

@@ -52,6 +52,7 @@ enum WireFlags : uint32_t {
 // Bits of `required`.
 enum WireRequired : uint32_t {
   kRequiresUserNamespace = 1u << 0,
+  kRequiresImageMounts = 1u << 1,
 };
 
 struct WireRlimit {
@@ -89,6 +90,8 @@ enum WireMountFlags : uint32_t {
   // The source is the pod's /dev/shm, not a path of the host.
   kMountPodShm = 1u << 2,
   kMountMappedIds = 1u << 3,
+  // The source is a layer of an image or, with overlay_data, several.
+  kMountImage = 1u << 4,
 };
 
 struct WireMount {
@@ -96,6 +99,10 @@ struct WireMount {
   WireString target;
   uint32_t flags = 0;
   uint32_t propagation = 0;  // Propagation
+  // With kMountImage: mount(2)'s data, relative to base_dir as is a single
+  // layer in `source`; and what of it is mounted.
+  WireString overlay_data;
+  WireString sub_path;
 };
 
 struct WireHeader {

@@ -100,6 +100,18 @@ uint32_t Flags(const LaunchSpec& spec) {
   return flags;
 }
 
+void AddImage(const BindMount& m, Writer& writer, WireMount& wire) {
+  if (m.image_layers.size() == 1) {
+    wire.source = writer.String(m.image_layers.front());
+  } else {
+    Rootfs view;
+    view.lowers = m.image_layers;
+    wire.overlay_data = writer.String(OverlayData(view));
+  }
+  wire.sub_path =
+      writer.String(m.image_sub_path.empty() ? "." : m.image_sub_path);
+}
+
 void AddMounts(const LaunchSpec& spec, Writer& writer, WireHeader& header) {
   std::vector<WireKernelMount> kernel_mounts;
   for (const KernelMount& m : spec.kernel_mounts) {
@@ -129,8 +141,17 @@ void AddMounts(const LaunchSpec& spec, Writer& writer, WireHeader& header) {
     if (m.recursive_readonly) flags |= kMountRecursiveReadonly;
     if (m.pod_shm) flags |= kMountPodShm;
     if (m.mapped_ids) flags |= kMountMappedIds;
-    mounts.push_back({writer.String(m.source), writer.String(m.target), flags,
-                      static_cast<uint32_t>(m.propagation)});
+    WireMount wire = {};
+    wire.source = writer.String(m.source);
+    wire.target = writer.String(m.target);
+    wire.propagation = static_cast<uint32_t>(m.propagation);
+    if (!m.image_layers.empty()) {
+      flags |= kMountImage;
+      header.required |= kRequiresImageMounts;
+      AddImage(m, writer, wire);
+    }
+    wire.flags = flags;
+    mounts.push_back(wire);
   }
   header.mounts = writer.Array(mounts);
 }

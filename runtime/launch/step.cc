@@ -78,6 +78,8 @@ const char* StepName(uint32_t step) {
       return "prepare mounts";
     case kStepUserNamespace:
       return "clone into user namespace";
+    case kStepImageMount:
+      return "ImageVolumeMountFailed: mount image at";
   }
   return "unknown step";
 }

@@ -48,6 +48,7 @@ enum Step : uint32_t {
   kStepMapIds = 33,
   kStepPrepare = 34,
   kStepUserNamespace = 35,
+  kStepImageMount = 36,
 };
 
 }  // namespace pinion::launch

@@ -341,6 +341,47 @@ TEST_F(FieldsTest, ContainersOfAPodShareIpcAndShm) {
   }
 }
 
+TEST_F(FieldsTest, ImageVolumes) {
+  const auto image = [](auto& c, const std::string& path,
+                        const std::string& sub_path) {
+    cri::Mount* mount = c.add_mounts();
+    mount->set_container_path(path);
+    mount->mutable_image()->set_image(DaemonBed::kImage);
+    mount->set_image_sub_path(sub_path);
+  };
+  const auto lines = Output(
+      "ls -d /image/bin; test -e /sub/busybox && echo sub; "
+      "touch /image/x 2>/dev/null || echo readonly; "
+      "/image/bin/busybox true 2>/dev/null || echo noexec",
+      [&image](auto& c) {
+        image(c, "/image", "");
+        image(c, "/sub", "bin");
+      });
+  EXPECT_EQ(lines, (Lines{"/image/bin", "sub", "readonly", "noexec"}));
+}
+
+TEST_F(FieldsTest, ImageVolumesThatFailSaySo) {
+  const auto pod_config = bed_.PodConfig("volumes");
+  const std::string pod = bed_.RunPod(pod_config);
+  const auto refusal = [&](const std::string& image, const std::string& path) {
+    cri::CreateContainerRequest request;
+    request.set_pod_sandbox_id(pod);
+    *request.mutable_config() = bed_.ContainerConfig("app", {"true"});
+    cri::Mount* mount = request.mutable_config()->add_mounts();
+    mount->set_container_path("/image");
+    mount->mutable_image()->set_image(image);
+    mount->set_image_sub_path(path);
+    cri::CreateContainerResponse response;
+    return bed_.client().Call(request, &response).ToString();
+  };
+  EXPECT_EQ(refusal(DaemonBed::kImage, "nope")
+                .find("INVALID_ARGUMENT: ImageVolumeMountFailed: "),
+            0u);
+  EXPECT_EQ(refusal("example.com/none:1", "")
+                .find("NOT_FOUND: ImageVolumeMountFailed"),
+            0u);
+}
+
 }  // namespace
 }  // namespace pinion::testing
 

@@ -284,5 +284,53 @@ TEST_F(MountTest, TheHostsRootIsGone) {
   EXPECT_THAT(o.out, Not(HasSubstr("boot")));
 }
 
+TEST_F(MountTest, AnImagesLayersAreOneReadOnlyTree) {
+  for (const char* name : {"/layers/7/dir", "/layers/8/dir"}) {
+    ASSERT_TRUE(os::MakeDirs(dir() + name, 0755).ok());
+  }
+  WriteFile(dir() + "/layers/7/dir/top", "of the top\n");
+  WriteFile(dir() + "/layers/7/dir/both", "of the top\n");
+  WriteFile(dir() + "/layers/8/dir/both", "of the bottom\n");
+  WriteFile(dir() + "/layers/8/file", "of the bottom\n");
+  ASSERT_EQ(symlink("/../../dir", (dir() + "/layers/8/link").c_str()), 0);
+  LaunchSpec spec = Shell(
+      "cat /all/dir/both /all/file /one/dir/both; ls /sub; cat /single;"
+      "for d in /all /one /sub; do touch $d/x 2>/dev/null || echo readonly; "
+      "done; grep -c noexec /proc/self/mountinfo > /dev/null && echo noexec");
+  const auto add = [&spec](const std::string& target,
+                           const std::vector<std::string>& layers,
+                           const std::string& sub_path) {
+    BindMount mount;
+    mount.target = target;
+    mount.image_layers = layers;
+    mount.image_sub_path = sub_path;
+    spec.mounts.push_back(mount);
+  };
+  add("/all", {"layers/7", "layers/8"}, "");
+  add("/one", {"layers/8"}, "");
+  add("/sub", {"layers/7", "layers/8"}, "link");
+  add("/single", {"layers/7", "layers/8"}, "dir/top");
+  const Outcome o = Run(spec);
+  ASSERT_TRUE(o.started);
+  EXPECT_EQ(o.out,
+            "of the top\nof the bottom\nof the bottom\nboth\ntop\n"
+            "of the top\nreadonly\nreadonly\nreadonly\nnoexec\n")
+      << o.err;
+}
+
+TEST_F(MountTest, AnImageWithoutTheSubPathIsNamed) {
+  LaunchSpec spec = Shell("true");
+  BindMount mount;
+  mount.target = "/image";
+  mount.image_layers = {"layers/1"};
+  mount.image_sub_path = "nope";
+  spec.mounts.push_back(mount);
+  const Outcome o = Start(spec).Finish();
+  EXPECT_FALSE(o.started);
+  EXPECT_EQ(o.step, "ImageVolumeMountFailed: mount image at");
+  EXPECT_STREQ(o.failure.object, "/image");
+  EXPECT_EQ(o.failure.error, ENOENT);
+}
+
 }  // namespace
 }  // namespace pinion::launch

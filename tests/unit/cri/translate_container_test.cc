@@ -146,12 +146,6 @@ TEST(TranslateContainerTest, RefusesWhatIsNotSupportedYet) {
              r.mutable_config()->add_cdi_devices()->set_name("v.com/c=n");
            },
            kCode},
-          {"ImageVolumeMountFailed: config.mounts[0].image",
-           [](auto& r) {
-             r.mutable_config()->mutable_mounts(0)->mutable_image()->set_image(
-                 "a");
-           },
-           kCode},
       });
 }
 

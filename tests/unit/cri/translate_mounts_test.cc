@@ -69,9 +69,10 @@ TEST(ToMountTest, RefusesBadPathsAndModes) {
            [](auto& m) {
              m.set_propagation(api::PROPAGATION_HOST_TO_CONTAINER);
            }},
-          {"ImageVolumeMountFailed: mount.image",
-           [](auto& m) { m.set_image_sub_path("etc"); },
-           absl::StatusCode::kUnimplemented},
+          {"ImageVolumeMountFailed: mount.image.image: must be set",
+           [](auto& m) { m.set_image_sub_path("etc"); }},
+          {"ImageVolumeMountFailed: mount.host_path",
+           [](auto& m) { m.mutable_image()->set_image("a"); }},
           {"mount.gidMappings[1].length 0",
            [](auto& m) { m.add_gidmappings(); }},
           {"mount.uidMappings[1]: overlaps",
@@ -87,6 +88,26 @@ TEST(ToMountTest, RefusesBadPathsAndModes) {
              m.mutable_uidmappings(0)->set_length(2);
            }},
       });
+}
+
+TEST(ToMountTest, ImagesRoundTrip) {
+  api::Mount mount;
+  mount.set_container_path("/data");
+  mount.mutable_image()->set_image("sha256:1234");
+  mount.mutable_image()->set_user_specified_image("example/data:1");
+  (*mount.mutable_image()->mutable_annotations())["a"] = "b";
+  mount.set_image_sub_path("etc/ssl");
+  const auto out = Translate(mount);
+  ASSERT_TRUE(out.ok()) << out.status();
+  api::Mount back;
+  FromMount(*out, &back);
+  EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(back, mount));
+  for (const std::string bad : {"/etc", "../etc", "a/../../b"}) {
+    mount.set_image_sub_path(bad);
+    EXPECT_EQ(Translate(mount).status().code(),
+              absl::StatusCode::kInvalidArgument)
+        << bad;
+  }
 }
 
 TEST(ToDeviceTest, PermissionsAreASubsetOfRwm) {
