@@ -17,6 +17,7 @@
 #include "os/error.h"
 #include "os/file.h"
 #include "runtime/container_command.h"
+#include "runtime/image_volumes.h"
 #include "runtime/mount_points.h"
 #include "runtime/plan/capabilities.h"
 #include "runtime/plan/devices.h"
@@ -460,7 +461,8 @@ absl::StatusOr<launch::LaunchSpec> PlanExec(
 bool MountsRootAhead(const Context& context,
                      const state::ContainerRecord& container) {
   return context.empty_mounts.valid() &&
-         !container.spec().security().namespaces().has_user_namespace();
+         !container.spec().security().namespaces().has_user_namespace() &&
+         ImageVolumeLayers(container.spec()).empty();
 }
 
 absl::Status ForgetUnusedMount(Context& context,

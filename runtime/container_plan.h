@@ -41,7 +41,8 @@ absl::StatusOr<launch::LaunchSpec> PlanExec(
     const std::vector<std::string>& command, bool terminal);
 
 // Whether the container's root can be mounted before it starts. If not, the
-// process mounts it by itself, from the plan: so always where ids are mapped.
+// process mounts it by itself, from the plan: so where ids are mapped, or
+// images.
 bool MountsRootAhead(const Context& context,
                      const state::ContainerRecord& container);
 

@@ -49,7 +49,7 @@ struct Context {
   os::UniqueFd pods_dir;
   os::UniqueFd monitor_image;
   // What containers' mount namespaces are copies of (os/detached_mount.h).
-  // Invalid where roots cannot be mounted ahead (MountsRootsAhead).
+  // Invalid where roots cannot be mounted ahead (MountsRootAhead).
   os::UniqueFd empty_mounts;
   // Whether pods can have user namespaces of their own, or why not.
   absl::Status user_namespaces;

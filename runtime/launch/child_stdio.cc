@@ -80,10 +80,9 @@ void TakeDescriptors(Child& child) {
   for (int i = 0; i < 3; ++i) {
     if (dup2(copies[i], i) < 0) Die(child, kStepStdio, "dup2");
   }
-  CloseAllBut(child,
-              {child.report_fd, child.console_socket, child.target_pidfd,
-               child.pod_shm_fd, child.root_mount, child.mount_namespace,
-               child.transfer_fd, child.userns_fd});
+  CloseAllBut(child, {child.report_fd, child.console_socket, child.target_pidfd,
+                      child.pod_shm_fd, child.root_mount, child.mount_namespace,
+                      child.transfer_fd, child.userns_fd});
 }
 
 void OwnStdio(const Child& child) {

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -178,7 +179,11 @@ bool LaunchTest::RootsAhead() {
 
 os::UniqueFd LaunchTest::MountAhead(const LaunchSpec& spec) {
   const Rootfs& rootfs = spec.rootfs;
-  if (!RootsAhead() || spec.kind != Kind::kContainer || rootfs.upper.empty()) {
+  const bool images =
+      std::any_of(spec.mounts.begin(), spec.mounts.end(),
+                  [](const BindMount& m) { return !m.image_layers.empty(); });
+  if (!RootsAhead() || spec.kind != Kind::kContainer || rootfs.upper.empty() ||
+      spec.user_namespace.enabled || images) {
     return os::UniqueFd();
   }
   os::Overlay overlay;
