@@ -169,6 +169,11 @@ missing_controllers = "$missing"
 mode = "macvlan"
 parent = "auto"
 range = "10.88.0.0/24"
+
+# As the kubelet's --allowed-unsafe-sysctls would say; one of critest's specs
+# sets fs.mqueue.msg_max.
+[runtime]
+allowed_unsafe_sysctls = ["fs.mqueue.*"]
 TOML
 }
 
