@@ -3,6 +3,7 @@
 #include <sys/random.h>
 
 #include <cerrno>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -66,21 +67,22 @@ absl::StatusOr<std::string> TokenStore::Add(Request request) {
                      "a minute"));
   }
   waiting_bytes_ += bytes;
-  waiting_.emplace(path, Waiting{std::move(request), clock_.Now() + kLifetime});
-  by_age_.push_back(path);
+  waiting_.push_back({path, std::move(request), clock_.Now() + kLifetime});
+  by_path_.emplace(path, std::prev(waiting_.end()));
   return path;
 }
 
 std::optional<Request> TokenStore::Take(const std::string& path) {
   const absl::MutexLock lock(&mutex_);
   DropExpired();
-  const auto found = waiting_.find(path);
-  if (found == waiting_.end()) return std::nullopt;
-  return Remove(found);
+  const auto found = by_path_.find(path);
+  if (found == by_path_.end()) return std::nullopt;
+  return Remove(found->second);
 }
 
 Request TokenStore::Remove(Waitings::iterator found) {
-  Request request = std::move(found->second.request);
+  Request request = std::move(found->request);
+  by_path_.erase(found->path);
   waiting_.erase(found);
   waiting_bytes_ -= Size(request);
   return request;
@@ -88,13 +90,8 @@ Request TokenStore::Remove(Waitings::iterator found) {
 
 void TokenStore::DropExpired() {
   const Clock::MonotonicTime now = clock_.Now();
-  while (!by_age_.empty()) {
-    const auto found = waiting_.find(by_age_.front());
-    if (found != waiting_.end()) {
-      if (found->second.deadline > now) return;
-      (void)Remove(found);
-    }
-    by_age_.pop_front();
+  while (!waiting_.empty() && waiting_.front().deadline <= now) {
+    (void)Remove(waiting_.begin());
   }
 }
 

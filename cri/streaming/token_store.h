@@ -8,7 +8,7 @@
 
 #include <chrono>
 #include <cstddef>
-#include <deque>
+#include <list>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -42,11 +42,13 @@ class TokenStore {
 
  private:
   struct Waiting {
+    std::string path;
     Request request;
     Clock::MonotonicTime deadline;
   };
 
-  using Waitings = std::unordered_map<std::string, Waiting>;
+  // In the order of their deadlines.
+  using Waitings = std::list<Waiting>;
 
   void DropExpired() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Request Remove(Waitings::iterator found)
@@ -56,8 +58,8 @@ class TokenStore {
   absl::Mutex mutex_;
   size_t waiting_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   Waitings waiting_ ABSL_GUARDED_BY(mutex_);
-  // Paths in the order of their deadlines; may name what is taken already.
-  std::deque<std::string> by_age_ ABSL_GUARDED_BY(mutex_);
+  std::unordered_map<std::string, Waitings::iterator> by_path_
+      ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace pinion::cri::streaming

@@ -121,6 +121,14 @@ class Client {
   }
 
   void HangUp() { fd_.Reset(); }
+  // The connection is reset, not finished.
+  void Reset() {
+    const linger now = {1, 0};
+    setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    fd_.Reset();
+  }
+  void FinishSending() { shutdown(fd_.get(), SHUT_WR); }
+  int fd() const { return fd_.get(); }
 
  private:
   os::UniqueFd fd_;

@@ -1,0 +1,243 @@
+// Sessions of exec, attach and port-forward aborted at random points leave
+// the daemon and the monitor as they were.
+//
+// PINION_ABORTED_EXECS is how many execs (500); attaches and port-forwards
+// are a tenth of it each. docs/performance.md has the figures of 10,000.
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "nlohmann/json.hpp"
+#include "tests/integration/daemon/streaming/rude_client.h"
+#include "tests/support/daemon_bed.h"
+#include "tests/support/eventually.h"
+#include "tests/support/invariant_processes.h"
+
+namespace pinion::testing {
+namespace {
+
+namespace fs = std::filesystem;
+namespace cri = ::runtime::v1;
+using testing_support::Eventually;
+
+constexpr uint32_t kSeed = 20261122;
+constexpr int kThreads = 8;
+constexpr int kPort = 8080;
+// gRPC keeps one to four threads that wait for calls.
+constexpr size_t kGrpcPollers = 3;
+
+int Execs() {
+  const char* text = std::getenv("PINION_ABORTED_EXECS");
+  return text != nullptr ? std::atoi(text) : 500;
+}
+
+// What a process holds.
+struct Footprint {
+  size_t descriptors = 0;
+  size_t threads = 0;
+  size_t children = 0;
+  long rss_kib = 0;
+  long pss_kib = 0;
+};
+
+size_t Entries(const std::string& directory) {
+  size_t count = 0;
+  for ([[maybe_unused]] const auto& entry : fs::directory_iterator(directory)) {
+    ++count;
+  }
+  return count;
+}
+
+// "Rss:   123 kB" of proc(5)'s smaps_rollup.
+long Kib(const std::string& proc, const std::string& name) {
+  std::ifstream file(proc + "/smaps_rollup");
+  for (std::string word; file >> word;) {
+    long kib = 0;
+    if (word == name && file >> kib) return kib;
+  }
+  return 0;
+}
+
+Footprint Measure(pid_t pid) {
+  const std::string proc = "/proc/" + std::to_string(pid);
+  Footprint footprint;
+  footprint.descriptors = Entries(proc + "/fd");
+  footprint.threads = Entries(proc + "/task");
+  for (const auto& [child, process] : testing_support::AllProcesses()) {
+    if (process.parent == pid) ++footprint.children;
+  }
+  footprint.rss_kib = Kib(proc, "Rss:");
+  footprint.pss_kib = Kib(proc, "Pss:");
+  return footprint;
+}
+
+void Print(const char* what, const Footprint& before, const Footprint& after) {
+  std::printf(
+      "%-8s fds %zu → %zu, threads %zu → %zu, children %zu → %zu, "
+      "RSS %ld → %ld KiB, PSS %ld → %ld KiB\n",
+      what, before.descriptors, after.descriptors, before.threads,
+      after.threads, before.children, after.children, before.rss_kib,
+      after.rss_kib, before.pss_kib, after.pss_kib);
+}
+
+class AbortTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const cri::PodSandboxConfig pod = bed_.PodConfig("abort");
+    targets_.client = &bed_.client();
+    targets_.pod = bed_.RunPod(pod);
+    targets_.port = kPort;
+    targets_.unused_urls = &unused_urls_;
+    // Whatever the execs leave to PID 1 is reaped.
+    const std::string serve = absl::StrCat(
+        "mkdir -p /w; head -c 300000 /dev/zero >/w/index.html; "
+        "httpd -p 127.0.0.1:",
+        kPort, " -h /w; while :; do sleep 100000; done");
+    targets_.container = bed_.RunContainer(
+        targets_.pod, pod, bed_.ContainerConfig("app", {"sh", "-c", serve}));
+    // Goes on for ever, slowly enough for the log.
+    cri::ContainerConfig talker = bed_.ContainerConfig(
+        "talker", {"sh", "-c",
+                   "cat >/dev/null <&0 & "
+                   "while :; do seq 1 2000; sleep 0.1; done"});
+    talker.set_stdin(true);
+    talker.clear_log_path();
+    targets_.talker = bed_.RunContainer(targets_.pod, pod, talker);
+    Inspect();
+  }
+
+  void Inspect() {
+    cri::PodSandboxStatusRequest request;
+    request.set_pod_sandbox_id(targets_.pod);
+    request.set_verbose(true);
+    cri::PodSandboxStatusResponse response;
+    ASSERT_TRUE(bed_.client().Call(request, &response).ok());
+    const auto info = nlohmann::json::parse(response.info().at("info"));
+    monitor_ = info.at("pid").get<pid_t>();
+    const std::string unified = "/sys/fs/cgroup/unified";
+    cgroup_ = (fs::exists(unified) ? unified : "/sys/fs/cgroup") +
+              info.at("cgroup").get<std::string>();
+  }
+
+  // What is in the container's cgroup: each exec's cgroup, and each process
+  // by its command line.
+  std::multiset<std::string> InContainer() const {
+    std::multiset<std::string> found;
+    // Cgroups go while they are looked at.
+    std::error_code gone;
+    for (fs::recursive_directory_iterator entry(cgroup_, gone), end;
+         entry != end; entry.increment(gone)) {
+      const fs::path path = entry->path();
+      if (path.string().find(targets_.container) == std::string::npos) continue;
+      if (entry->is_directory(gone)) found.insert(path);
+      if (path.filename() != "cgroup.procs") continue;
+      std::ifstream file(path);
+      for (pid_t pid = 0; file >> pid;) {
+        found.insert(testing_support::CommandLine(pid));
+      }
+    }
+    return found;
+  }
+
+  void Abort(int execs, uint32_t seed) {
+    std::vector<std::unique_ptr<RudeClient>> clients;
+    std::vector<std::thread> threads;
+    for (uint32_t t = 0; t < kThreads; ++t) {
+      clients.push_back(std::make_unique<RudeClient>(targets_, seed + t));
+      RudeClient* client = clients.back().get();
+      threads.emplace_back([client, count = execs / kThreads] {
+        for (int i = 0; i < count; ++i) {
+          client->Run(RudeClient::Kind::kExec);
+          if (i % 10 == 0) client->Run(RudeClient::Kind::kAttach);
+          if (i % 10 == 5) client->Run(RudeClient::Kind::kPortForward);
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    upgraded_ = 0;
+    for (const auto& client : clients) {
+      upgraded_ += client->upgraded();
+      for (const auto& [where, count] : client->left()) left_[where] += count;
+    }
+  }
+
+  // Waits until both have no more than before; what is left.
+  bool Settled(const Footprint& daemon, const Footprint& monitor,
+               const std::multiset<std::string>& container) const {
+    const Footprint now = Measure(bed_.pid());
+    const Footprint then = Measure(monitor_);
+    return now.descriptors <= daemon.descriptors &&
+           now.threads <= daemon.threads + kGrpcPollers &&
+           now.children == daemon.children &&
+           then.descriptors == monitor.descriptors &&
+           then.children == monitor.children && InContainer() == container;
+  }
+
+  DaemonBed bed_;
+  RudeTargets targets_;
+  pid_t monitor_ = 0;
+  std::string cgroup_;
+  std::atomic<int> unused_urls_ = 900;
+  std::map<std::string, int> left_;
+  int upgraded_ = 0;
+};
+
+TEST_F(AbortTest, LeavesNothing) {
+  // The last thing that the container does.
+  ASSERT_TRUE(
+      Eventually([&] { return InContainer().count("sleep 100000") > 0; }));
+  const auto idle_container = InContainer();
+  // gRPC's threads and the allocator's pools are made by the first of them.
+  Abort(200, kSeed);
+  ASSERT_TRUE(Eventually([&] { return InContainer() == idle_container; }))
+      << ::testing::PrintToString(InContainer());
+  left_.clear();
+  const Footprint daemon = Measure(bed_.pid());
+  const Footprint monitor = Measure(monitor_);
+  const auto start = std::chrono::steady_clock::now();
+  Abort(Execs(), kSeed + kThreads);
+  const std::chrono::duration<double> took =
+      std::chrono::steady_clock::now() - start;
+  EXPECT_TRUE(
+      Eventually([&] { return Settled(daemon, monitor, idle_container); }));
+  const Footprint daemon_after = Measure(bed_.pid());
+  const Footprint monitor_after = Measure(monitor_);
+  std::printf("%d execs, %d attaches, %d port-forwards in %.1f s\n", Execs(),
+              Execs() / 10, Execs() / 10, took.count());
+  Print("daemon", daemon, daemon_after);
+  Print("monitor", monitor, monitor_after);
+  EXPECT_EQ(InContainer(), idle_container);
+  for (const auto& [where, count] : left_) {
+    std::printf("  %5d left %s\n", count, where.c_str());
+  }
+  // They are no refusals.
+  EXPECT_GT(upgraded_, Execs() / 2);
+  // What the allocators keep does not grow with the number of sessions.
+  EXPECT_LE(daemon_after.pss_kib, daemon.pss_kib + 4096);
+  EXPECT_LE(monitor_after.pss_kib, monitor.pss_kib + 64);
+  EXPECT_EQ(bed_.Exec(targets_.container, {"echo", "fine"}).stdout(), "fine\n");
+}
+
+}  // namespace
+}  // namespace pinion::testing
+
+int main(int argc, char** argv) {
+  ::testing::InitGoogleTest(&argc, argv);
+  pinion::testing::DaemonBed::EnterTestHost();
+  return RUN_ALL_TESTS();
+}
