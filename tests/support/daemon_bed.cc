@@ -46,6 +46,8 @@ std::string CgroupRoot() {
              : "/sys/fs/cgroup";
 }
 
+bool in_test_host = false;
+
 }  // namespace
 
 void DaemonBed::EnterTestHost() {
@@ -57,9 +59,11 @@ void DaemonBed::EnterTestHost() {
   request.ifr_flags = IFF_UP;
   if (ioctl(fd, SIOCSIFFLAGS, &request) != 0) GiveUp("bring up lo");
   close(fd);
+  in_test_host = true;
 }
 
 DaemonBed::DaemonBed(const std::string& extra_toml) {
+  if (!in_test_host) GiveUp("EnterTestHost comes first");
   char name[] = "/tmp/pn-bed-XXXXXX";
   if (mkdtemp(name) == nullptr) GiveUp("mkdtemp");
   dir_ = name;
@@ -71,8 +75,10 @@ DaemonBed::DaemonBed(const std::string& extra_toml) {
   StartOver();
 }
 
-void DaemonBed::StartOver() {
-  ImportImage();
+void DaemonBed::StartOver() { Import(kImage); }
+
+void DaemonBed::Import(const std::string& reference) {
+  ImportImage(reference);
   first_pid_ = pid_;
   before_ = testing_support::TakeSnapshot(WhatMustStay());
 }
@@ -204,15 +210,15 @@ std::string DaemonBed::daemon_log() const {
   return text.str();
 }
 
-void DaemonBed::ImportImage() {
+void DaemonBed::ImportImage(const std::string& reference) {
   admin::v1::ImportImageRequest request;
-  request.set_path(TestArchive());
+  request.set_path(TestArchive(reference));
   admin::v1::ImportImageResponse response;
   const absl::Status status = client_->Call(request, &response);
   if (!status.ok()) {
     std::fprintf(stderr, "import: %s\n%s\n", status.ToString().c_str(),
                  daemon_log().c_str());
-    GiveUp("import the test image");
+    GiveUp("import a test image");
   }
 }
 

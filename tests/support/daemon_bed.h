@@ -6,7 +6,7 @@
 //
 // Call DaemonBed::EnterTestHost() first thing in main(): the test program and
 // its daemons then live in a network namespace of their own, so that nothing
-// touches the machine's network. Needs root.
+// touches the machine's network. Without it there is no bed. Needs root.
 //
 // Not thread-safe, but client() is.
 
@@ -39,6 +39,10 @@ class DaemonBed {
   // message if the bed cannot be made: nothing can be tested then.
   explicit DaemonBed(const std::string& extra_toml = "");
   ~DaemonBed();
+
+  // Another image of the kit (`registry images`), before the test makes
+  // anything: it is among what must be there in the end.
+  void Import(const std::string& reference);
 
   // Starts the daemon and waits until it serves.
   void Start();
@@ -94,7 +98,7 @@ class DaemonBed {
   void WriteConfig(const std::string& extra_toml);
   testing_support::InvariantOptions WhatMustStay() const;
   void CheckInvariant();
-  void ImportImage();
+  void ImportImage(const std::string& reference);
 
   std::string dir_;
   std::string cgroup_parent_;

@@ -8,16 +8,16 @@
 
 namespace pinion::testing {
 
-std::string TestArchive() {
+std::string TestArchive(const std::string& reference) {
   namespace fs = std::filesystem;
   const char* build = std::getenv("PINION_BUILD");
-  const std::string path =
-      std::string(build != nullptr ? build : "build") + "/busybox.oci.tar";
+  const std::string path = std::string(build != nullptr ? build : "build") +
+                           "/images/" + reference + ".oci.tar";
   if (fs::exists(path)) return fs::absolute(path);
+  fs::create_directories(fs::path(path).parent_path());
   const std::string temporary = path + "." + std::to_string(getpid());
   const std::string command =
-      std::string("tests/conformance/registry archive ") + kTestImage + " " +
-      temporary;
+      "tests/conformance/registry archive " + reference + " " + temporary;
   if (std::system(command.c_str()) != 0) {
     std::fprintf(stderr, "failed: %s\n", command.c_str());
     std::exit(1);

@@ -1,4 +1,4 @@
-// The image that tests run: Debian's busybox, applets as hard links.
+// The images that tests run: those of the conformance kit.
 
 #ifndef PINION_TESTS_SUPPORT_TEST_ARCHIVE_H_
 #define PINION_TESTS_SUPPORT_TEST_ARCHIVE_H_
@@ -7,12 +7,13 @@
 
 namespace pinion::testing {
 
+// Debian's busybox, applets as hard links.
 inline constexpr char kTestImage[] =
     "registry.k8s.io/e2e-test-images/busybox:1.29-2";
 
-// The path of its OCI archive, made once per build directory. Exits the
+// The path of an image's OCI archive, made once per build directory. Exits the
 // program with a message if it cannot be made: nothing can be tested then.
-std::string TestArchive();
+std::string TestArchive(const std::string& reference = kTestImage);
 
 }  // namespace pinion::testing
 

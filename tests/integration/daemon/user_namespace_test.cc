@@ -233,3 +233,9 @@ TEST_F(UserNamespaceTest, WhatDoesNotFitIsRefused) {
 
 }  // namespace
 }  // namespace pinion::testing
+
+int main(int argc, char** argv) {
+  ::testing::InitGoogleTest(&argc, argv);
+  pinion::testing::DaemonBed::EnterTestHost();
+  return RUN_ALL_TESTS();
+}
