@@ -1,100 +1,18 @@
 // What a container sees of what was asked for.
 
 #include <gtest/gtest.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <fstream>
-#include <functional>
 
-#include "tests/support/daemon_bed.h"
+#include "tests/integration/daemon/one_container_test.h"
 
 namespace pinion::testing {
 namespace {
 
 namespace cri = runtime::v1;
 
-class FieldsTest : public ::testing::Test {
- protected:
-  // Runs `script` in a container of its own; what it wrote.
-  std::vector<std::string> Output(
-      const std::string& script,
-      const std::function<void(cri::ContainerConfig&)>& change = {},
-      const std::function<void(cri::PodSandboxConfig&)>& change_pod = {}) {
-    const std::string name = "f" + std::to_string(serial_++);
-    auto pod_config = bed_.PodConfig(name);
-    if (change_pod) change_pod(pod_config);
-    const std::string pod = bed_.RunPod(pod_config);
-    auto config = bed_.ContainerConfig("app", {"sh", "-c", script});
-    if (change) change(config);
-    const std::string id = bed_.RunContainer(pod, pod_config, config);
-    if (id.empty()) return {};
-    const auto status = bed_.AwaitExit(id);
-    EXPECT_EQ(status.exit_code(), 0) << status.message();
-    return bed_.LogLines(name, "app");
-  }
-
-  static cri::LinuxContainerSecurityContext* Security(
-      cri::ContainerConfig& config) {
-    return config.mutable_linux()->mutable_security_context();
-  }
-
-  DaemonBed bed_;
-  int serial_ = 0;
-};
-
-using Lines = std::vector<std::string>;
-
-// A mount of a test's own on a scratch directory, with a propagation.
-class ScratchMount {
- public:
-  ScratchMount(const std::string& path, unsigned long propagation)
-      : path_(path) {
-    std::filesystem::create_directories(path_);
-    EXPECT_EQ(mount("tmpfs", path_.c_str(), "tmpfs", 0, "size=64k"), 0);
-    EXPECT_EQ(mount(nullptr, path_.c_str(), nullptr, propagation, nullptr), 0);
-  }
-  ~ScratchMount() { EXPECT_EQ(umount2(path_.c_str(), MNT_DETACH), 0); }
-
- private:
-  const std::string path_;
-};
-
-// Nothing would ever propagate from or to a private mount: the pod's author
-// is to know, not to wonder.
-TEST_F(FieldsTest, PropagationNeedsASharedMount) {
-  const std::string path = bed_.dir() + "/volume";
-  const auto pod_config = bed_.PodConfig("propagation");
-  const std::string pod = bed_.RunPod(pod_config);
-  const auto create = [&](cri::MountPropagation propagation) {
-    cri::CreateContainerRequest request;
-    request.set_pod_sandbox_id(pod);
-    *request.mutable_config() =
-        bed_.ContainerConfig("p" + std::to_string(serial_++), {"sleep", "9"});
-    auto* volume = request.mutable_config()->add_mounts();
-    volume->set_host_path(path);
-    volume->set_container_path("/data");
-    volume->set_propagation(propagation);
-    cri::CreateContainerResponse response;
-    return bed_.client().Call(request, &response);
-  };
-  {
-    const ScratchMount closed(path, MS_PRIVATE);
-    for (const auto propagation :
-         {cri::PROPAGATION_BIDIRECTIONAL, cri::PROPAGATION_HOST_TO_CONTAINER}) {
-      const absl::Status status = create(propagation);
-      EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
-      EXPECT_NE(std::string(status.message()).find(path), std::string::npos)
-          << status;
-    }
-    EXPECT_TRUE(create(cri::PROPAGATION_PRIVATE).ok());
-  }
-  const ScratchMount shared(path, MS_SHARED);
-  EXPECT_TRUE(create(cri::PROPAGATION_BIDIRECTIONAL).ok());
-  EXPECT_TRUE(create(cri::PROPAGATION_HOST_TO_CONTAINER).ok());
-}
+using FieldsTest = OneContainerTest;
 
 TEST_F(FieldsTest, ProcessSettings) {
   EXPECT_EQ(Output("pwd; echo $WHO; echo $HOSTNAME; read c </proc/1/comm; "
@@ -140,49 +58,6 @@ TEST_F(FieldsTest, RootFilesystem) {
                    [](auto& c) { Security(c)->set_readonly_rootfs(true); }),
             (Lines{"read-only", "too"}));
   EXPECT_EQ(Output("touch /x && echo writable"), Lines{"writable"});
-}
-
-TEST_F(FieldsTest, Mounts) {
-  const std::string dir = bed_.dir() + "/volume";
-  std::filesystem::create_directories(dir);
-  std::ofstream(dir + "/file") << "content\n";
-  EXPECT_EQ(Output("cat /v/file; touch /v/new; touch /ro/new 2>/dev/null || "
-                   "echo ro; cat /single",
-                   [&dir](auto& c) {
-                     auto* rw = c.add_mounts();
-                     rw->set_host_path(dir);
-                     rw->set_container_path("/v");
-                     auto* ro = c.add_mounts();
-                     ro->set_host_path(dir);
-                     ro->set_container_path("/ro");
-                     ro->set_readonly(true);
-                     auto* file = c.add_mounts();
-                     file->set_host_path(dir + "/file");
-                     file->set_container_path("/single");
-                   }),
-            (Lines{"content", "ro", "content"}));
-  EXPECT_TRUE(std::filesystem::exists(dir + "/new"));
-}
-
-// The kubelet hands volumes on in the order in which the pod's author wrote
-// them.
-TEST_F(FieldsTest, AMountWithinAnotherIsNotCoveredByIt) {
-  const std::string outer = bed_.dir() + "/outer";
-  const std::string inner = bed_.dir() + "/inner";
-  std::filesystem::create_directories(outer + "/in");
-  std::filesystem::create_directories(inner);
-  std::ofstream(outer + "/file") << "outer\n";
-  std::ofstream(inner + "/file") << "inner\n";
-  EXPECT_EQ(Output("cat /o/file /o/in/file",
-                   [&](auto& c) {
-                     auto* first = c.add_mounts();
-                     first->set_host_path(inner);
-                     first->set_container_path("/o/in");
-                     auto* second = c.add_mounts();
-                     second->set_host_path(outer);
-                     second->set_container_path("/o");
-                   }),
-            (Lines{"outer", "inner"}));
 }
 
 TEST_F(FieldsTest, MaskedAndReadonlyPaths) {
@@ -339,47 +214,6 @@ TEST_F(FieldsTest, ContainersOfAPodShareIpcAndShm) {
     EXPECT_EQ(bed_.Exec(one, command).stdout(),
               bed_.Exec(two, command).stdout());
   }
-}
-
-TEST_F(FieldsTest, ImageVolumes) {
-  const auto image = [](auto& c, const std::string& path,
-                        const std::string& sub_path) {
-    cri::Mount* mount = c.add_mounts();
-    mount->set_container_path(path);
-    mount->mutable_image()->set_image(DaemonBed::kImage);
-    mount->set_image_sub_path(sub_path);
-  };
-  const auto lines = Output(
-      "ls -d /image/bin; test -e /sub/busybox && echo sub; "
-      "touch /image/x 2>/dev/null || echo readonly; "
-      "/image/bin/busybox true 2>/dev/null || echo noexec",
-      [&image](auto& c) {
-        image(c, "/image", "");
-        image(c, "/sub", "bin");
-      });
-  EXPECT_EQ(lines, (Lines{"/image/bin", "sub", "readonly", "noexec"}));
-}
-
-TEST_F(FieldsTest, ImageVolumesThatFailSaySo) {
-  const auto pod_config = bed_.PodConfig("volumes");
-  const std::string pod = bed_.RunPod(pod_config);
-  const auto refusal = [&](const std::string& image, const std::string& path) {
-    cri::CreateContainerRequest request;
-    request.set_pod_sandbox_id(pod);
-    *request.mutable_config() = bed_.ContainerConfig("app", {"true"});
-    cri::Mount* mount = request.mutable_config()->add_mounts();
-    mount->set_container_path("/image");
-    mount->mutable_image()->set_image(image);
-    mount->set_image_sub_path(path);
-    cri::CreateContainerResponse response;
-    return bed_.client().Call(request, &response).ToString();
-  };
-  EXPECT_EQ(refusal(DaemonBed::kImage, "nope")
-                .find("INVALID_ARGUMENT: ImageVolumeMountFailed: "),
-            0u);
-  EXPECT_EQ(refusal("example.com/none:1", "")
-                .find("NOT_FOUND: ImageVolumeMountFailed"),
-            0u);
 }
 
 }  // namespace
