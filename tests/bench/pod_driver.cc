@@ -117,9 +117,11 @@ absl::Status PodDriver::ExecTrue(const BenchPod& pod) const {
   return absl::OkStatus();
 }
 
-absl::Status PodDriver::StopContainer(const BenchPod& pod) const {
+absl::Status PodDriver::StopContainer(const BenchPod& pod,
+                                      int grace_seconds) const {
   cri::StopContainerRequest request;
   request.set_container_id(pod.container);
+  request.set_timeout(grace_seconds);
   cri::StopContainerResponse response;
   return Call("StopContainer", request, &response);
 }

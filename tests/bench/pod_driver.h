@@ -48,7 +48,8 @@ class PodDriver {
   // `true` in the container, which must end with 0.
   absl::Status ExecTrue(const BenchPod& pod) const;
 
-  absl::Status StopContainer(const BenchPod& pod) const;  // No grace.
+  // No grace unless said.
+  absl::Status StopContainer(const BenchPod& pod, int grace_seconds = 0) const;
   absl::Status StopPod(const BenchPod& pod) const;
   absl::Status RemoveContainer(const BenchPod& pod) const;
   absl::Status RemovePod(const BenchPod& pod) const;

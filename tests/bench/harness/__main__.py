@@ -8,11 +8,12 @@ import sys
 import time
 
 import ipam
+import load
 import pods
 import pull
 from host import Host, Problem
 
-BENCHMARKS = {"pods": pods, "pull": pull, "ipam": ipam}
+BENCHMARKS = {"pods": pods, "pull": pull, "load": load, "ipam": ipam}
 
 
 def machine():
