@@ -47,6 +47,17 @@ void CheckResources(const state::Resources& resources) {
   }
 }
 
+// What the kernel takes for a user namespace's maps, bar the number.
+void CheckMappings(
+    const google::protobuf::RepeatedPtrField<state::IdMapping>& mappings) {
+  for (const state::IdMapping& m : mappings) {
+    constexpr uint64_t kLimit = std::numeric_limits<uint32_t>::max();
+    Require(m.length() > 0);
+    Require(uint64_t{m.container_id()} + m.length() <= kLimit);
+    Require(uint64_t{m.host_id()} + m.length() <= kLimit);
+  }
+}
+
 void TryPod(const std::string& bytes) {
   api::RunPodSandboxRequest request;
   if (!request.ParseFromString(bytes)) return;
@@ -65,6 +76,10 @@ void TryPod(const std::string& bytes) {
     Require(value.find('\n') == std::string::npos);
   }
   CheckResources(spec->resources());
+  const state::UserNamespace& mapped = spec->namespaces().user_namespace();
+  CheckMappings(mapped.uids());
+  CheckMappings(mapped.gids());
+  Require(mapped.uids().empty() == mapped.gids().empty());
 
   // What was accepted comes back as it was.
   state::PodRecord pod;
@@ -85,7 +100,13 @@ void TryContainer(const std::string& bytes) {
   Require(spec->log_path().empty() ||
           (spec->log_path()[0] != '/' && !HasDotDot(spec->log_path())));
   for (const state::Mount& mount : spec->mounts()) {
-    Require(mount.host_path()[0] == '/' && mount.container_path()[0] == '/');
+    Require(mount.container_path()[0] == '/');
+    Require(mount.host_path().empty() ? !mount.image().image().empty()
+                                      : mount.host_path()[0] == '/');
+    Require(mount.image().sub_path()[0] != '/' &&
+            !HasDotDot(mount.image().sub_path()));
+    CheckMappings(mount.uid_mappings());
+    CheckMappings(mount.gid_mappings());
     Require(!mount.recursive_read_only() || mount.readonly());
   }
   for (const state::EnvVar& env : spec->envs()) {

@@ -2,11 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <thread>
 
 #include "tests/support/daemon_bed.h"
 
@@ -88,6 +90,19 @@ class UserNamespaceTest : public ::testing::Test {
     change(*request.mutable_config());
     cri::CreateContainerResponse response;
     return bed_.client().Call(request, &response);
+  }
+
+  // The container's first process on the host, from the verbose status.
+  int64_t InitPid(const std::string& id) {
+    cri::ContainerStatusRequest request;
+    request.set_container_id(id);
+    request.set_verbose(true);
+    cri::ContainerStatusResponse response;
+    EXPECT_TRUE(bed_.client().Call(request, &response).ok());
+    const std::string& info = response.info().at("info");
+    const size_t at = info.find("\"pid\":");
+    EXPECT_NE(at, std::string::npos) << info;
+    return std::atoi(info.c_str() + at + 6);
   }
 
   DaemonBed bed_;
@@ -173,6 +188,28 @@ TEST_F(UserNamespaceTest, VolumesAndTheirStatus) {
   EXPECT_EQ(options.gids(0).length(), kLength);
 }
 
+// With what is mounted within, which the plain kind leaves as it is.
+TEST_F(UserNamespaceTest, RecursiveReadOnlyVolumesAreMappedToo) {
+  const std::string volume = bed_.dir() + "/volume";
+  std::filesystem::create_directories(volume + "/inner");
+  ASSERT_EQ(mount("tmpfs", (volume + "/inner").c_str(), "tmpfs", 0, nullptr),
+            0);
+  std::ofstream(volume + "/inner/file") << "x";
+  EXPECT_EQ(Output("stat -c %u /volume/inner/file; touch /volume/inner/file "
+                   "2>/dev/null || echo read-only",
+                   [&volume](auto& c) {
+                     cri::Mount* mount = c.add_mounts();
+                     mount->set_host_path(volume);
+                     mount->set_container_path("/volume");
+                     mount->set_readonly(true);
+                     mount->set_recursive_read_only(true);
+                     Map(mount->mutable_uidmappings());
+                     Map(mount->mutable_gidmappings());
+                   }),
+            (Lines{"0", "read-only"}));
+  EXPECT_EQ(umount2((volume + "/inner").c_str(), MNT_DETACH), 0);
+}
+
 TEST_F(UserNamespaceTest, ExecIsInsideToo) {
   const auto pod_config = Pod("exec");
   const std::string pod = bed_.RunPod(pod_config);
@@ -181,6 +218,121 @@ TEST_F(UserNamespaceTest, ExecIsInsideToo) {
   const auto answer =
       bed_.Exec(id, {"sh", "-c", "id -u; tr -s ' ' < /proc/self/gid_map"});
   EXPECT_EQ(answer.stdout(), "0\n 0 131072 65536\n");
+}
+
+// The second word of a line of a process's status on the host.
+std::string OnTheHost(int64_t pid, const std::string& key) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+  std::string line;
+  while (std::getline(file, line)) {
+    if (line.rfind(key + ":\t", 0) != 0) continue;
+    return line.substr(key.size() + 2,
+                       line.find('\t', key.size() + 2) - key.size() - 2);
+  }
+  return "";
+}
+
+TEST_F(UserNamespaceTest, AUserOfItsOwn) {
+  const auto pod_config = Pod("user");
+  const std::string pod = bed_.RunPod(pod_config);
+  auto config = Config("sleep 1000");
+  auto* security = config.mutable_linux()->mutable_security_context();
+  security->mutable_run_as_user()->set_value(1000);
+  security->mutable_run_as_group()->set_value(2000);
+  security->add_supplemental_groups(3000);
+  const std::string id = bed_.RunContainer(pod, pod_config, config);
+  EXPECT_EQ(
+      bed_.Exec(id, {"sh", "-c", "id -u; id -G; echo > /dev/stderr"}).stdout(),
+      "1000\n2000 3000\n");
+  const auto status = bed_.Status(id);
+  EXPECT_EQ(status.user().linux().uid(), 1000);
+  EXPECT_EQ(status.user().linux().gid(), 2000);
+  const int64_t pid = InitPid(id);
+  EXPECT_EQ(OnTheHost(pid, "Uid"), std::to_string(kFirst + 1000));
+  EXPECT_EQ(OnTheHost(pid, "Gid"), std::to_string(kFirst + 2000));
+}
+
+TEST_F(UserNamespaceTest, AreKeptByARestart) {
+  for (const auto network : {cri::POD, cri::NODE}) {
+    const std::string name = "restart" + std::to_string(network);
+    const auto pod_config =
+        Pod(name, [network](auto& o) { o.set_network(network); });
+    const std::string pod = bed_.RunPod(pod_config);
+    auto config =
+        Config("mkfifo /gate; echo up; read line < /gate; echo $line");
+    config.mutable_linux()
+        ->mutable_security_context()
+        ->mutable_namespace_options()
+        ->set_network(network);
+    const std::string id = bed_.RunContainer(pod, pod_config, config);
+    bed_.Kill();
+    bed_.Start();
+    const auto options =
+        bed_.PodStatus(pod).linux().namespaces().options().userns_options();
+    EXPECT_EQ(options.mode(), cri::POD);
+    EXPECT_EQ(options.uids(0).host_id(), kFirst);
+    EXPECT_EQ(
+        bed_.Exec(id, {"sh", "-c", "tr -s ' ' < /proc/self/uid_map"}).stdout(),
+        " 0 131072 65536\n");
+    // A second container comes into the same namespaces.
+    auto more = config;
+    more.mutable_metadata()->set_name("more");
+    more.set_log_path("more.log");
+    more.set_command(2, "readlink /proc/self/ns/user");
+    const std::string second = bed_.RunContainer(pod, pod_config, more);
+    EXPECT_EQ(bed_.AwaitExit(second).exit_code(), 0);
+    EXPECT_EQ(bed_.LogLines(name, "more").at(0) + "\n",
+              bed_.Exec(id, {"readlink", "/proc/self/ns/user"}).stdout());
+    // And the first one's log goes on.
+    bed_.Exec(id, {"sh", "-c", "echo down > /gate"});
+    EXPECT_EQ(bed_.AwaitExit(id).exit_code(), 0);
+    EXPECT_EQ(bed_.LogLines(name, "app"), (Lines{"up", "down"}));
+  }
+}
+
+TEST_F(UserNamespaceTest, Statistics) {
+  const auto pod_config = Pod("stats");
+  const std::string pod = bed_.RunPod(pod_config);
+  const std::string id = bed_.RunContainer(
+      pod, pod_config,
+      Config("head -c 300000 /dev/zero > /file; echo up; sleep 1000"));
+  while (bed_.LogLines("stats", "app").empty()) std::this_thread::yield();
+  cri::ContainerStatsRequest request;
+  request.set_container_id(id);
+  cri::ContainerStatsResponse response;
+  const absl::Status status = bed_.client().Call(request, &response);
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_GE(response.stats().writable_layer().used_bytes().value(), 300000u);
+  EXPECT_GT(response.stats().cpu().usage_core_nano_seconds().value(), 0u);
+}
+
+TEST_F(UserNamespaceTest, ImageVolumesAreMappedToo) {
+  EXPECT_EQ(Output("stat -c %u /image/bin/sh; touch /image/x 2>/dev/null || "
+                   "echo read-only",
+                   [](auto& c) {
+                     cri::Mount* mount = c.add_mounts();
+                     mount->set_container_path("/image");
+                     mount->mutable_image()->set_image(DaemonBed::kImage);
+                   }),
+            (Lines{"0", "read-only"}));
+}
+
+TEST_F(UserNamespaceTest, ATargetsPidNamespaceIsShared) {
+  const auto pod_config = Pod("target");
+  const std::string pod = bed_.RunPod(pod_config);
+  const std::string target =
+      bed_.RunContainer(pod, pod_config, Config("exec sleep 4242"));
+  auto config = Config("tr '\\0' ' ' < /proc/1/cmdline; readlink /proc/1/cwd");
+  config.mutable_metadata()->set_name("debug");
+  config.set_log_path("debug.log");
+  auto* options = config.mutable_linux()
+                      ->mutable_security_context()
+                      ->mutable_namespace_options();
+  options->set_pid(cri::TARGET);
+  options->set_target_id(target);
+  const std::string debug = bed_.RunContainer(pod, pod_config, config);
+  EXPECT_EQ(bed_.AwaitExit(debug).exit_code(), 0);
+  EXPECT_EQ(bed_.LogLines("target", "debug"), Lines{"sleep 4242 /"});
 }
 
 TEST_F(UserNamespaceTest, PrivilegedOnlyInside) {
