@@ -7,7 +7,7 @@
 #include "cri/grpc_services.h"
 #include "cri/grpc_status.h"
 #include "cri/grpc_stream_list.h"
-#include "cri/not_implemented.h"
+#include "cri/runtime_service_checkpoint.h"
 #include "cri/runtime_service_container.h"
 #include "cri/runtime_service_exec.h"
 #include "cri/runtime_service_sandbox.h"
@@ -25,15 +25,6 @@
     return ToGrpc(decorator_.Serve(#method, *request, *response, [&] { \
       return group.method(*request, response);                         \
     }));                                                               \
-  }
-
-// A unary RPC that is not there yet.
-#define PINION_LATER_RPC(method)                                             \
-  grpc::Status method(grpc::ServerContext*,                                  \
-                      const api::method##Request* request,                   \
-                      api::method##Response* response) override {            \
-    return ToGrpc(decorator_.Serve(#method, *request, *response,             \
-                                   [] { return NotImplemented(#method); })); \
   }
 
 // A list that comes as a stream: what `group` answers to List, item by item.
@@ -79,6 +70,7 @@ class GrpcRuntimeService final : public Base {
         exec_(dependencies.runtime),
         stats_(dependencies.runtime),
         update_(dependencies.runtime),
+        checkpoint_(dependencies.runtime),
         status_(options, dependencies),
         streaming_(dependencies.runtime, dependencies.streaming) {}
 
@@ -117,7 +109,7 @@ class GrpcRuntimeService final : public Base {
   PINION_RPC(update_, UpdateContainerResources)
   PINION_RPC(update_, UpdatePodSandboxResources)
 
-  PINION_LATER_RPC(CheckpointContainer)
+  PINION_RPC(checkpoint_, CheckpointContainer)
 
   PINION_STREAM(sandbox_, StreamPodSandboxes, ListPodSandbox, items,
                 pod_sandboxes)
@@ -144,6 +136,7 @@ class GrpcRuntimeService final : public Base {
   ExecRpcs exec_;
   StatsRpcs stats_;
   UpdateRpcs update_;
+  CheckpointRpcs checkpoint_;
   StatusRpcs status_;
   StreamingRpcs streaming_;
 };

@@ -10,6 +10,7 @@
 #ifndef PINION_RUNTIME_OBJECTS_H_
 #define PINION_RUNTIME_OBJECTS_H_
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -86,6 +87,8 @@ class Container {
   // That it started has been published. Guarded by the EventHub: read and
   // written only while an event is made.
   bool start_told = false;
+  // A checkpoint of it is being made.
+  std::atomic<bool> in_checkpoint = false;
 };
 
 using PodPtr = std::shared_ptr<Pod>;

@@ -64,6 +64,13 @@ absl::StatusOr<std::unique_ptr<ProcessStreams>> OpenExec(
     Context& context, const std::string& id,
     const std::vector<std::string>& command, const StreamOptions& options);
 
+// checkpoint_container.cc
+absl::Status CheckpointContainer(Context& context, const std::string& id,
+                                 const std::string& location,
+                                 std::chrono::seconds timeout);
+// What a checkpoint under way leaves behind when the daemon is killed.
+void RemoveCheckpointLeftovers(Context& context);
+
 // measure.cc
 absl::StatusOr<ContainerUsage> MeasureContainer(Context& context,
                                                 const std::string& id,

@@ -152,6 +152,14 @@ class RuntimeImpl final : public Runtime {
     return context_->user_namespaces.ok();
   }
 
+  absl::Status CheckpointContainer(const std::string& container_id,
+                                   const std::string& location,
+                                   std::chrono::seconds timeout) override {
+    PINION_RETURN_IF_ERROR(RequireKnownPodOf(container_id));
+    return runtime::CheckpointContainer(*context_, container_id, location,
+                                        timeout);
+  }
+
   std::string NetnsPath(const state::PodRecord& pod) const override {
     if (pod.state() != state::POD_READY || pod.monitor_pid() == 0 ||
         pod.spec().namespaces().network() == state::NAMESPACE_NODE) {
@@ -256,6 +264,7 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(
       WritableLayers::Create(context->root_dir.get(),
                              context->containers_dir.get()),
       "make spare writable layers");
+  RemoveCheckpointLeftovers(*context);
   context->empty_mounts = EmptyMounts(options.root);
   context->work = std::make_unique<WorkQueue>(kWorkThreads);
   PINION_ASSIGN_OR_RETURN(context->reactor, os::Reactor::Create());

@@ -124,6 +124,15 @@ class Runtime {
   // of the root directory, tried out once.
   virtual bool HasUserNamespaces() const { return false; }
 
+  // Writes a checkpoint of the running container to the file `location`
+  // (absolute); the container runs on, whatever happens. `timeout` zero: five
+  // minutes. Unimplemented, with the reason: criu is not installed, or the
+  // container has what it cannot take along. FailedPrecondition: it does not
+  // run, a checkpoint of it is under way, or criu refuses.
+  virtual absl::Status CheckpointContainer(const std::string& container_id,
+                                           const std::string& location,
+                                           std::chrono::seconds timeout) = 0;
+
   // The netns path tools are given: /proc/<monitor>/fd/N; empty with host
   // network or when the pod is not ready.
   virtual std::string NetnsPath(const state::PodRecord& pod) const = 0;

@@ -236,6 +236,17 @@ absl::Status FakeRuntime::ReopenLog(const std::string& container_id) {
   return absl::OkStatus();
 }
 
+absl::Status FakeRuntime::CheckpointContainer(const std::string& container_id,
+                                              const std::string& location,
+                                              std::chrono::seconds timeout) {
+  const auto container = FindContainer(container_id);
+  if (!container.ok()) return container.status();
+  if (hooks.checkpoint == nullptr) {
+    return absl::UnimplementedError("criu is not installed");
+  }
+  return hooks.checkpoint((*container)->id(), location, timeout);
+}
+
 std::string FakeRuntime::NetnsPath(const state::PodRecord& pod) const {
   if (pod.state() != state::POD_READY ||
       pod.spec().namespaces().network() == state::NAMESPACE_NODE) {

@@ -40,6 +40,11 @@ class FakeRuntime : public runtime::Runtime {
                                                uint16_t port)>
         connect_port;
     std::function<absl::Status()> run_pod;
+    // Unimplemented where the test gives none.
+    std::function<absl::Status(const std::string& id,
+                               const std::string& location,
+                               std::chrono::seconds timeout)>
+        checkpoint;
     // Fill in what a measurement finds.
     std::function<void(runtime::ContainerUsage&)> measure_container;
     std::function<void(runtime::PodUsage&)> measure_pod;
@@ -78,6 +83,9 @@ class FakeRuntime : public runtime::Runtime {
   absl::StatusOr<os::UniqueFd> ConnectPort(const std::string& pod_id,
                                            uint16_t port) override;
   absl::Status ReopenLog(const std::string& container_id) override;
+  absl::Status CheckpointContainer(const std::string& container_id,
+                                   const std::string& location,
+                                   std::chrono::seconds timeout) override;
   std::string NetnsPath(const state::PodRecord& pod) const override;
   absl::Status UpdateContainer(const std::string& id,
                                const state::Resources& changes) override;

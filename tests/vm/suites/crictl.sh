@@ -1,12 +1,14 @@
 #!/bin/bash
-# crictl against piniond under systemd: the whole round trip, then a pod whose
-# limits are read back on disk and from inside, before and after systemd is
-# reloaded, re-executed and has changed the pod's scope.
+# crictl against piniond under systemd: the whole round trip, checkpoints, then
+# a pod whose limits are read back on disk and from inside, before and after
+# systemd is reloaded, re-executed and has changed the pod's scope.
 set -uo pipefail
 tree=$(cd "$(dirname "$0")/../../.." && pwd)
 
 bash "$tree/tests/conformance/crictl_roundtrip.sh"
 roundtrip=$?
+# Here criu works.
+bash "$tree/tests/conformance/crictl_checkpoint.sh" || roundtrip=1
 
 # shellcheck source=tests/conformance/bed.sh
 source "$tree/tests/conformance/bed.sh"
