@@ -315,6 +315,12 @@ class Sequence {
     return container.ok() && (*container)->state() == wanted;
   }
 
+  // False while one that has lost its monitor is being ended, too.
+  bool PodOfIsReady(const std::string& container_id) {
+    const auto container = node_.runtime().FindContainer(container_id);
+    return container.ok() && PodIs((*container)->pod_id(), state::POD_READY);
+  }
+
   void RunPod(uint8_t which) {
     api::RunPodSandboxRequest request;
     api::PodSandboxConfig& config = *request.mutable_config();
@@ -443,8 +449,9 @@ class Sequence {
     api::StopContainerResponse response;
     request.set_container_id(ContainerId(which));
     request.set_timeout(which & 0x80 ? 30 : 0);
+    const bool ready = PodOfIsReady(request.container_id());
     const absl::Status status = Containers().StopContainer(request, &response);
-    RequireAllowed(status, true, "StopContainer");
+    RequireAllowed(status, ready, "StopContainer");
     Require(!status.ok() ||
                 !ContainerIs(request.container_id(), state::CONTAINER_RUNNING),
             "a stopped container runs");
@@ -487,7 +494,8 @@ class Sequence {
     request.set_timeout(1);
     pinion::cri::ExecRpcs rpcs(&node_.runtime());
     const bool runs =
-        ContainerIs(request.container_id(), state::CONTAINER_RUNNING);
+        ContainerIs(request.container_id(), state::CONTAINER_RUNNING) &&
+        PodOfIsReady(request.container_id());
     const absl::Status status = rpcs.ExecSync(request, &response);
     RequireAllowed(status, runs, "ExecSync");
     Require(!status.ok() || response.stdout() == "hello\n",
