@@ -8,8 +8,10 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <memory>
 #include <thread>
 
+#include "tests/integration/daemon/scratch_mount.h"
 #include "tests/support/daemon_bed.h"
 
 namespace pinion::testing {
@@ -191,9 +193,7 @@ TEST_F(UserNamespaceTest, VolumesAndTheirStatus) {
 // With what is mounted within, which the plain kind leaves as it is.
 TEST_F(UserNamespaceTest, RecursiveReadOnlyVolumesAreMappedToo) {
   const std::string volume = bed_.dir() + "/volume";
-  std::filesystem::create_directories(volume + "/inner");
-  ASSERT_EQ(mount("tmpfs", (volume + "/inner").c_str(), "tmpfs", 0, nullptr),
-            0);
+  const ScratchMount inner(volume + "/inner", MS_PRIVATE);
   std::ofstream(volume + "/inner/file") << "x";
   EXPECT_EQ(Output("stat -c %u /volume/inner/file; touch /volume/inner/file "
                    "2>/dev/null || echo read-only",
@@ -207,7 +207,6 @@ TEST_F(UserNamespaceTest, RecursiveReadOnlyVolumesAreMappedToo) {
                      Map(mount->mutable_gidmappings());
                    }),
             (Lines{"0", "read-only"}));
-  EXPECT_EQ(umount2((volume + "/inner").c_str(), MNT_DETACH), 0);
 }
 
 TEST_F(UserNamespaceTest, ExecIsInsideToo) {
@@ -381,6 +380,61 @@ TEST_F(UserNamespaceTest, WhatDoesNotFitIsRefused) {
       Pod("host-pid", [](auto& o) { o.set_pid(cri::NODE); });
   cri::RunPodSandboxResponse response;
   EXPECT_TRUE(absl::IsInvalidArgument(bed_.client().Call(request, &response)));
+}
+
+TEST_F(UserNamespaceTest, PropagationOfVolumes) {
+  const std::string volume = bed_.dir() + "/volume";
+  const ScratchMount shared(volume, MS_SHARED);
+  std::filesystem::create_directory(volume + "/inner");
+  auto pod_config = Pod("propagation");
+  pod_config.mutable_linux()->mutable_security_context()->set_privileged(true);
+  const std::string pod = bed_.RunPod(pod_config);
+  const auto run = [&](const std::string& name, cri::MountPropagation how) {
+    auto config = Config("sleep 1000");
+    config.mutable_metadata()->set_name(name);
+    config.mutable_linux()->mutable_security_context()->set_privileged(true);
+    cri::Mount* mount = config.add_mounts();
+    mount->set_host_path(volume);
+    mount->set_container_path("/volume");
+    mount->set_propagation(how);
+    return bed_.RunContainer(pod, pod_config, config);
+  };
+  const std::string slave = run("slave", cri::PROPAGATION_HOST_TO_CONTAINER);
+  const std::string peer = run("peer", cri::PROPAGATION_BIDIRECTIONAL);
+  const ScratchMount later(volume + "/later", MS_SHARED);
+  std::ofstream(volume + "/later/file") << "x";
+  const auto mount_inside = [&](const std::string& id) {
+    EXPECT_EQ(bed_.Exec(id, {"ls", "/volume/later"}).stdout(), "file\n");
+    const auto mounted = bed_.Exec(
+        id, {"sh", "-c",
+             "mount -t tmpfs none /volume/inner && echo > /volume/inner/file"});
+    EXPECT_EQ(mounted.exit_code(), 0);
+    return std::filesystem::exists(volume + "/inner/file");
+  };
+  EXPECT_FALSE(mount_inside(slave));
+  EXPECT_TRUE(mount_inside(peer));
+  EXPECT_EQ(umount2((volume + "/inner").c_str(), MNT_DETACH), 0);
+}
+
+// ramfs knows no mapped ids. What cannot be is not offered, and refused.
+TEST_F(UserNamespaceTest, ANodeThatCannotMapIdsSaysSo) {
+  bed_.Kill();
+  auto ramfs = std::make_unique<ScratchMount>(bed_.root(), MS_PRIVATE, "ramfs");
+  bed_.Start();
+  cri::StatusResponse status;
+  ASSERT_TRUE(bed_.client().Call(cri::StatusRequest(), &status).ok());
+  EXPECT_FALSE(status.runtime_handlers(0).features().user_namespaces());
+  EXPECT_FALSE(status.features().user_namespaces_host_network());
+  cri::RunPodSandboxRequest request;
+  *request.mutable_config() = Pod("unmapped");
+  cri::RunPodSandboxResponse response;
+  const absl::Status refusal = bed_.client().Call(request, &response);
+  EXPECT_TRUE(absl::IsFailedPrecondition(refusal)) << refusal;
+  EXPECT_THAT(std::string(refusal.message()),
+              HasSubstr("map the ids of " + bed_.root()));
+  EXPECT_EQ(bed_.Terminate(), 0);
+  ramfs.reset();
+  bed_.Start();
 }
 
 }  // namespace

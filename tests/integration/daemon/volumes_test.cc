@@ -8,7 +8,7 @@
 #include <fstream>
 
 #include "tests/integration/daemon/one_container_test.h"
-#include "tests/support/eventually.h"
+#include "tests/integration/daemon/scratch_mount.h"
 
 namespace pinion::testing {
 namespace {
@@ -16,21 +16,6 @@ namespace {
 namespace cri = runtime::v1;
 
 using ::testing::StartsWith;
-
-// A mount of a test's own on a scratch directory, with a propagation.
-class ScratchMount {
- public:
-  ScratchMount(const std::string& path, unsigned long propagation)
-      : path_(path) {
-    std::filesystem::create_directories(path_);
-    EXPECT_EQ(mount("tmpfs", path_.c_str(), "tmpfs", 0, "size=64k"), 0);
-    EXPECT_EQ(mount(nullptr, path_.c_str(), nullptr, propagation, nullptr), 0);
-  }
-  ~ScratchMount() { EXPECT_EQ(umount2(path_.c_str(), MNT_DETACH), 0); }
-
- private:
-  const std::string path_;
-};
 
 class VolumesTest : public OneContainerTest {
  protected:
