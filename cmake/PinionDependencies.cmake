@@ -8,7 +8,7 @@ find_package(absl REQUIRED)
 find_package(nlohmann_json REQUIRED)
 
 foreach(module grpc++ spdlog libseccomp sqlite3 libcurl libarchive libisal libzstd
-        libcrypto libssl zlib libsystemd libnl-3.0 libnl-route-3.0 prometheus-cpp-core
+        libcrypto libssl zlib yaml-0.1 libsystemd libnl-3.0 libnl-route-3.0 prometheus-cpp-core
         prometheus-cpp-pull)
   string(MAKE_C_IDENTIFIER ${module} id)
   pkg_check_modules(${id} REQUIRED IMPORTED_TARGET ${module})

@@ -6,6 +6,7 @@
 #include "base/status_macros.h"
 #include "cri/field.h"
 #include "cri/message_limit.h"
+#include "cri/translate_cdi.h"
 #include "cri/translate_metadata.h"
 #include "cri/translate_mounts.h"
 #include "cri/translate_resources.h"
@@ -130,10 +131,7 @@ absl::Status SetFiles(const Field& config, const api::ContainerConfig& in,
     PINION_ASSIGN_OR_RETURN(*out.add_devices(),
                             ToDevice(devices.At(i), in.devices(i)));
   }
-  if (in.cdi_devices_size() != 0) {
-    return NotSupported(config.Sub("CDI_devices"),
-                        "CDI devices are not supported yet");
-  }
+  PINION_RETURN_IF_ERROR(SetCdiDevices(config, in, out));
   if (!in.log_path().empty()) {
     PINION_RETURN_IF_ERROR(
         CheckRelativePath(config.Sub("log_path"), in.log_path()));

@@ -78,6 +78,7 @@ struct RuntimeConfig {
   std::vector<std::string> handlers;
   bool seccomp_default = false;
   std::vector<std::string> allowed_unsafe_sysctls;
+  std::vector<std::string> cdi_spec_dirs = {"/etc/cdi", "/var/run/cdi"};
   int64_t warm_pods = 4;
 };
 

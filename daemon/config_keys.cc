@@ -58,11 +58,19 @@ ConfigKey Proxy(const std::string& name, Member<std::string> member) {
   return key;
 }
 
+std::string ListAsToml(const std::vector<std::string>& list) {
+  std::string text;
+  for (const std::string& item : list) {
+    absl::StrAppend(&text, text.empty() ? "" : ", ", "\"", item, "\"");
+  }
+  return absl::StrCat("[", text, "]");
+}
+
 ConfigKey List(const std::string& name, Member<std::vector<std::string>> member,
                Check check) {
   ConfigKey key;
   key.name = name;
-  key.default_value = "[]";
+  key.default_value = ListAsToml(Read(member, Config()));
   key.apply = [member, check](const ConfigValue& value, Config* config) {
     const auto* list = std::get_if<std::vector<std::string>>(&value);
     if (list == nullptr) return WrongType("a list of strings");
@@ -280,6 +288,8 @@ void AddRuntime(std::vector<ConfigKey>* keys) {
   keys->push_back(List("runtime.allowed_unsafe_sysctls",
                        PINION_MEMBER(runtime.allowed_unsafe_sysctls),
                        SysctlPattern));
+  keys->push_back(List("runtime.cdi_spec_dirs",
+                       PINION_MEMBER(runtime.cdi_spec_dirs), AbsolutePath));
   keys->push_back(
       Number("runtime.warm_pods", PINION_MEMBER(runtime.warm_pods), 0, 64));
 }

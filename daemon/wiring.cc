@@ -132,6 +132,7 @@ runtime::Options RuntimeOptions(const Config& config) {
   options.handlers = config.runtime.handlers;
   options.seccomp_default = config.runtime.seccomp_default;
   options.allowed_unsafe_sysctls = config.runtime.allowed_unsafe_sysctls;
+  options.cdi_spec_dirs = config.runtime.cdi_spec_dirs;
   options.warm_pods = static_cast<int>(config.runtime.warm_pods);
   return options;
 }

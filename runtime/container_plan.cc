@@ -16,6 +16,7 @@
 #include "os/detached_mount.h"
 #include "os/error.h"
 #include "os/file.h"
+#include "runtime/cdi.h"
 #include "runtime/container_command.h"
 #include "runtime/image_volumes.h"
 #include "runtime/mount_points.h"
@@ -151,15 +152,15 @@ state::SeccompProfile::Kind SeccompKind(
 }
 
 // A bad profile is the request's fault, also if the file is absent.
-absl::StatusOr<std::string> LocalhostProgram(
+absl::StatusOr<plan::SeccompFilter> LocalhostFilter(
     Context& context, const state::ContainerSecurity& security,
     uint64_t capabilities) {
-  auto program =
+  auto filter =
       context.seccomp.Localhost(security.seccomp().path(), capabilities);
-  if (absl::IsNotFound(program.status())) {
-    return absl::InvalidArgumentError(program.status().message());
+  if (absl::IsNotFound(filter.status())) {
+    return absl::InvalidArgumentError(filter.status().message());
   }
-  return program;
+  return filter;
 }
 
 absl::StatusOr<std::string> SeccompOf(Context& context,
@@ -307,6 +308,7 @@ absl::Status AddIdentity(Context& context,
   launch.no_new_privs = spec.security().no_new_privs();
   PINION_ASSIGN_OR_RETURN(launch.seccomp_program,
                           SeccompOf(context, container, launch.capabilities));
+  launch.seccomp_flags = container.seccomp_flags();
   launch.apparmor_profile = AppArmorOf(spec.security());
   launch.rlimits = Rlimits();
   launch.user_namespace =
@@ -394,6 +396,8 @@ absl::StatusOr<state::ContainerRecord> ResolveContainer(
        ContainerEnv(spec, image.config, pod.spec().hostname(), user.home)) {
     record.add_env(entry);
   }
+  PINION_RETURN_IF_ERROR(
+      ApplyCdiDevices(context.options.cdi_spec_dirs, record));
   const std::string& image_dir = image.config.working_dir;
   record.set_working_dir(!spec.working_dir().empty() ? spec.working_dir()
                          : !image_dir.empty()        ? image_dir
@@ -404,8 +408,10 @@ absl::StatusOr<state::ContainerRecord> ResolveContainer(
   if (SeccompKind(context.options, spec.security()) ==
       state::SeccompProfile::LOCALHOST) {
     PINION_ASSIGN_OR_RETURN(
-        *record.mutable_seccomp_program(),
-        LocalhostProgram(context, spec.security(), capabilities.bounding));
+        plan::SeccompFilter filter,
+        LocalhostFilter(context, spec.security(), capabilities.bounding));
+    record.set_seccomp_program(std::move(filter.program));
+    record.set_seccomp_flags(filter.flags);
   }
   return record;
 }
@@ -426,6 +432,7 @@ absl::StatusOr<ContainerPlan> PlanContainer(
   launch.rootfs = RootfsOf(context, container);
   AddPodFiles(context, pod, spec, launch);
   AddRequestedMounts(spec, launch);
+  AddCdiMounts(container, launch);
   plan::RootfsOptions rootfs;
   rootfs.privileged = security.privileged();
   rootfs.host_ipc = pod.spec().namespaces().ipc() == state::NAMESPACE_NODE;
@@ -439,6 +446,7 @@ absl::StatusOr<ContainerPlan> PlanContainer(
                                  security.readonly_paths().end());
   }
   PINION_ASSIGN_OR_RETURN(plan::DeviceSet devices, DevicesOf(spec));
+  AddCdiNodes(container, devices);
   launch.devices = std::move(devices.nodes);
   result.device_rules = std::move(devices.rules);
   return result;

@@ -54,6 +54,8 @@ struct Options {
   bool seccomp_default = false;
   // Sysctls a pod may set, beyond the safe ones.
   std::vector<std::string> allowed_unsafe_sysctls;
+  // Where CDI specifications lie; a later one counts more.
+  std::vector<std::string> cdi_spec_dirs;
   // How many pods' starts are prepared ahead (warm_pool.h); 0: none.
   int warm_pods = 0;
 };

@@ -81,7 +81,8 @@ void LoadSeccomp(const Child& child) {
   filter.len = static_cast<unsigned short>(program.count);
   filter.filter = const_cast<struct sock_filter*>(
       reinterpret_cast<const struct sock_filter*>(child.plan->Bytes(program)));
-  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter) != 0) {
+  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+              child.plan->header().seccomp_flags, &filter) != 0) {
     Die(child, kStepSeccomp, "filter");
   }
 }

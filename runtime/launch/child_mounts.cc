@@ -85,11 +85,12 @@ void SetUp(const Child& child, int tree, const WireMount& m) {
       (errno != EINVAL || !MapIds(child, tree, false))) {
     Die(child, kStepMapIds, source);
   }
-  if ((m.flags & kMountReadonly) != 0 && !recursive) {
-    struct mount_attr readonly = {};
-    readonly.attr_set = MOUNT_ATTR_RDONLY;
-    SetAttributes(child, tree, 0, readonly, source);
-  }
+  struct mount_attr own = {};
+  if ((m.flags & kMountReadonly) != 0) own.attr_set |= MOUNT_ATTR_RDONLY;
+  if ((m.flags & kMountNoSuid) != 0) own.attr_set |= MOUNT_ATTR_NOSUID;
+  if ((m.flags & kMountNoDev) != 0) own.attr_set |= MOUNT_ATTR_NODEV;
+  if ((m.flags & kMountNoExec) != 0) own.attr_set |= MOUNT_ATTR_NOEXEC;
+  if (own.attr_set != 0) SetAttributes(child, tree, 0, own, source);
 }
 
 }  // namespace

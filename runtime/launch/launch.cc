@@ -23,6 +23,10 @@
 namespace pinion::launch {
 namespace {
 
+// With these in `required` the process mounts its root itself: what is asked
+// of the mounts is not in one made ahead.
+constexpr uint32_t kOwnRoot = kRequiresUserNamespace | kRequiresImageMounts;
+
 // Closes at the end of a scope; os/ is not for the monitor.
 class Fd {
  public:
@@ -271,9 +275,8 @@ int Launch(const void* bytes, size_t size, const LaunchFds& fds,
     errno = EBADF;
     return Fail(failure, kStepChannels, "a descriptor for the child");
   }
-  // What more is asked of the mounts is not in one made ahead.
-  const bool has_root =
-      fds.root_fd >= 0 && fds.mount_namespace_fd >= 0 && header.required == 0;
+  const bool has_root = fds.root_fd >= 0 && fds.mount_namespace_fd >= 0 &&
+                        (header.required & kOwnRoot) == 0;
   if (IsMappedContainer(plan) && fds.pod_userns_fd < 3) {
     errno = EBADF;
     return Fail(failure, kStepUserNamespace, "pod_userns_fd");

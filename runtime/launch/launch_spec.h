@@ -56,6 +56,10 @@ struct BindMount {
   bool readonly = false;
   // mount_setattr(AT_RECURSIVE) with MOUNT_ATTR_RDONLY.
   bool recursive_readonly = false;
+  // Of the mount itself, not of those below.
+  bool nosuid = false;
+  bool nodev = false;
+  bool noexec = false;
   Propagation propagation = Propagation::kPrivate;
   // The source is not a path but the pod's /dev/shm (LaunchFds.pod_shm_fd),
   // which lives in no namespace of the host's.
@@ -136,6 +140,7 @@ struct LaunchSpec {
   bool no_new_privs = false;
   // Compiled BPF (struct sock_filter array); empty: no filter.
   std::string seccomp_program;
+  uint32_t seccomp_flags = 0;    // SECCOMP_FILTER_FLAG_*
   std::string apparmor_profile;  // empty: unconfined
   std::vector<Rlimit> rlimits;
   // -1000 … 1000. Lowering below the monitor's own needs CAP_SYS_RESOURCE;

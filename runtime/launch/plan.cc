@@ -10,7 +10,7 @@ namespace {
 
 // Bits of `required` that this reader understands.
 constexpr uint32_t kKnownRequired =
-    kRequiresUserNamespace | kRequiresImageMounts;
+    kRequiresUserNamespace | kRequiresImageMounts | kRequiresMountAttributes;
 
 // Of the first version; later fields read as zeros where they are missing.
 constexpr uint32_t kOldestHeaderSize = 336;

@@ -53,6 +53,7 @@ enum WireFlags : uint32_t {
 enum WireRequired : uint32_t {
   kRequiresUserNamespace = 1u << 0,
   kRequiresImageMounts = 1u << 1,
+  kRequiresMountAttributes = 1u << 2,  // kMountNoSuid, …NoDev, …NoExec
 };
 
 struct WireRlimit {
@@ -92,6 +93,9 @@ enum WireMountFlags : uint32_t {
   kMountMappedIds = 1u << 3,
   // The source is a layer of an image or, with overlay_data, several.
   kMountImage = 1u << 4,
+  kMountNoSuid = 1u << 5,
+  kMountNoDev = 1u << 6,
+  kMountNoExec = 1u << 7,
 };
 
 struct WireMount {
@@ -144,7 +148,7 @@ struct WireHeader {
   WireArray masked_paths;     // WireString
   WireArray readonly_paths;   // WireString
   uint32_t root_propagation = 0;
-  uint32_t reserved = 0;
+  uint32_t seccomp_flags = 0;
   // With kRequiresUserNamespace: ids on the host.
   uint32_t host_root_uid = 0;
   uint32_t host_root_gid = 0;

@@ -141,6 +141,12 @@ void AddMounts(const LaunchSpec& spec, Writer& writer, WireHeader& header) {
     if (m.recursive_readonly) flags |= kMountRecursiveReadonly;
     if (m.pod_shm) flags |= kMountPodShm;
     if (m.mapped_ids) flags |= kMountMappedIds;
+    if (m.nosuid) flags |= kMountNoSuid;
+    if (m.nodev) flags |= kMountNoDev;
+    if (m.noexec) flags |= kMountNoExec;
+    if (m.nosuid || m.nodev || m.noexec) {
+      header.required |= kRequiresMountAttributes;
+    }
     WireMount wire = {};
     wire.source = writer.String(m.source);
     wire.target = writer.String(m.target);
@@ -196,6 +202,7 @@ std::string EncodePlan(const LaunchSpec& spec) {
       writer.Bytes(spec.seccomp_program.data(),
                    spec.seccomp_program.size() / sizeof(struct sock_filter),
                    sizeof(struct sock_filter));
+  header.seccomp_flags = spec.seccomp_flags;
   header.argv = writer.Strings(spec.argv);
   header.env = writer.Strings(spec.env);
   header.groups = writer.Array(spec.groups);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <map>
 #include <set>
@@ -193,6 +194,19 @@ absl::StatusOr<DeviceSet> CompileDevices(
   rules.push_back({'c', 5, 2, kAll});     // ptmx
   rules.push_back({'c', 136, -1, kAll});  // pts
   return collector.Take();
+}
+
+void AddDevice(const launch::DeviceNode& node, const std::string& permissions,
+               DeviceSet& set) {
+  const auto same = std::find_if(
+      set.nodes.begin(), set.nodes.end(),
+      [&node](const auto& other) { return other.path == node.path; });
+  if (same != set.nodes.end()) {
+    *same = node;
+  } else {
+    set.nodes.push_back(node);
+  }
+  set.rules.push_back({node.type, node.major, node.minor, permissions});
 }
 
 }  // namespace pinion::plan

@@ -36,6 +36,10 @@ struct DeviceSet {
 absl::StatusOr<DeviceSet> CompileDevices(
     const std::vector<DeviceRequest>& requested, bool privileged);
 
+// One more device; it replaces a node of the same path.
+void AddDevice(const launch::DeviceNode& node, const std::string& permissions,
+               DeviceSet& set);
+
 }  // namespace pinion::plan
 
 #endif  // PINION_RUNTIME_PLAN_DEVICES_H_

@@ -13,6 +13,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "runtime/plan/seccomp_profile.h"
 
 namespace pinion::plan {
 
@@ -27,17 +28,17 @@ class SeccompCompiler {
   // The JSON file at `path` on the host, read anew each time (it may have
   // changed), at most 1 MiB. NotFound if it is absent; InvalidArgument if it
   // is malformed.
-  absl::StatusOr<std::string> Localhost(const std::string& path,
-                                        uint64_t capabilities);
+  absl::StatusOr<SeccompFilter> Localhost(const std::string& path,
+                                          uint64_t capabilities);
 
  private:
   using Key = std::pair<std::string, uint64_t>;  // text ("": default), caps
 
-  absl::StatusOr<std::string> Compile(const std::string& text,
-                                      uint64_t capabilities);
+  absl::StatusOr<SeccompFilter> Compile(const std::string& text,
+                                        uint64_t capabilities);
 
   absl::Mutex mutex_;
-  std::map<Key, std::string> programs_ ABSL_GUARDED_BY(mutex_);
+  std::map<Key, SeccompFilter> programs_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace pinion::plan

@@ -1,5 +1,6 @@
 #include "runtime/plan/seccomp_json.h"
 
+#include <linux/seccomp.h>
 #include <seccomp.h>
 
 #include <cerrno>
@@ -78,9 +79,31 @@ absl::StatusOr<uint32_t> ParseAction(const std::string& name, uint32_t error) {
   if (name == "SCMP_ACT_TRAP") return SCMP_ACT_TRAP;
   if (name == "SCMP_ACT_TRACE") return SCMP_ACT_TRACE(error);
   if (name == "SCMP_ACT_NOTIFY") {
-    return Malformed("SCMP_ACT_NOTIFY is not supported");
+    return Malformed(
+        "SCMP_ACT_NOTIFY is not supported: there is nobody who would answer, "
+        "and the process would wait for ever");
   }
   return Malformed(absl::StrCat("unknown action \"", name, "\""));
+}
+
+absl::StatusOr<uint32_t> ParseFlags(const Json& root) {
+  static const std::map<std::string, uint32_t> known = {
+      {"SECCOMP_FILTER_FLAG_TSYNC", SECCOMP_FILTER_FLAG_TSYNC},
+      {"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
+      {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
+      // About waiting for a listener's answer, and there is no listener.
+      {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 0}};
+  PINION_ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                          GetStrings(root, "flags"));
+  uint32_t flags = 0;
+  for (const std::string& name : names) {
+    const auto at = known.find(name);
+    if (at == known.end()) {
+      return Malformed(absl::StrCat("unknown flag \"", name, "\""));
+    }
+    flags |= at->second;
+  }
+  return flags;
 }
 
 absl::StatusOr<int> ParseOperator(const std::string& name) {
@@ -285,6 +308,7 @@ absl::StatusOr<SeccompProfile> ParseSeccompJson(const std::string& json,
   PINION_ASSIGN_OR_RETURN(const std::string action,
                           GetString(root, "defaultAction"));
   PINION_ASSIGN_OR_RETURN(profile.default_action, ParseAction(action, error));
+  PINION_ASSIGN_OR_RETURN(profile.flags, ParseFlags(root));
   PINION_RETURN_IF_ERROR(ParseArchitectures(root, profile));
   const auto syscalls = root.find("syscalls");
   if (syscalls == root.end() || syscalls->is_null()) return profile;

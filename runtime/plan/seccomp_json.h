@@ -13,7 +13,7 @@
 
 namespace pinion::plan {
 
-// Reads defaultAction, defaultErrnoRet, architectures or archMap, and
+// Reads defaultAction, defaultErrnoRet, architectures or archMap, flags, and
 // syscalls with name or names, action, errnoRet, args, includes and excludes
 // (caps, arches, minKernel). Entries that are not for this kernel, machine
 // or `capabilities` (bits, the container's bounding set) are left out, as

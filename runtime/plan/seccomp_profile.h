@@ -33,6 +33,12 @@ struct SeccompProfile {
   uint32_t default_action = 0;          // SCMP_ACT_*
   std::vector<uint32_t> architectures;  // SCMP_ARCH_*; the native one always
   std::vector<SeccompRule> rules;
+  uint32_t flags = 0;  // SECCOMP_FILTER_FLAG_* for seccomp(2)
+};
+
+struct SeccompFilter {
+  std::string program;  // struct sock_filter bytes
+  uint32_t flags = 0;
 };
 
 // struct sock_filter bytes for LaunchSpec.seccomp_program.

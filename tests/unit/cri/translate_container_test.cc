@@ -136,61 +136,26 @@ TEST(TranslateContainerTest, RefusesLogPathsThatLeaveThePodsDirectory) {
   ExpectRefused<Request>(ContainerRequest(), ToContainerSpec, cases);
 }
 
-TEST(TranslateContainerTest, RefusesWhatIsNotSupportedYet) {
-  constexpr auto kCode = absl::StatusCode::kUnimplemented;
+TEST(TranslateContainerTest, CdiDevicesComeFromTheFieldAndFromAnnotations) {
+  Request request = ContainerRequest();
+  api::ContainerConfig* config = request.mutable_config();
+  config->add_cdi_devices()->set_name("v.com/c=2");
+  config->add_cdi_devices()->set_name("v.com/c=1");
+  (*config->mutable_annotations())["cdi.k8s.io/z"] = "v.com/c=9";
+  (*config->mutable_annotations())["cdi.k8s.io/a"] = "v.com/c=1,v.com/c=4";
+  (*config->mutable_annotations())["cdi.example.org/a"] = "v.com/c=7";
+  const auto spec = ToContainerSpec(request);
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_THAT(
+      spec->cdi_devices(),
+      testing::ElementsAre("v.com/c=2", "v.com/c=1", "v.com/c=4", "v.com/c=9"));
   ExpectRefused<Request>(
       ContainerRequest(), ToContainerSpec,
-      {
-          {"config.CDI_devices",
-           [](auto& r) {
-             r.mutable_config()->add_cdi_devices()->set_name("v.com/c=n");
-           },
-           kCode},
-      });
-}
-
-class FitIntoPodTest : public testing::Test {
- protected:
-  state::PodSpec pod_;
-  state::ContainerSpec spec_;
-};
-
-TEST_F(FitIntoPodTest, NetworkAndIpcAreThePods) {
-  pod_.mutable_namespaces()->set_network(state::NAMESPACE_NODE);
-  pod_.mutable_namespaces()->set_ipc(state::NAMESPACE_NODE);
-  ASSERT_TRUE(FitIntoPod(pod_, &spec_).ok());
-  EXPECT_EQ(spec_.security().namespaces().network(), state::NAMESPACE_NODE);
-  EXPECT_EQ(spec_.security().namespaces().ipc(), state::NAMESPACE_NODE);
-}
-
-TEST_F(FitIntoPodTest, ThePodsPidNamespaceMayBeTheNodes) {
-  pod_.mutable_namespaces()->set_pid(state::NAMESPACE_NODE);
-  ASSERT_TRUE(FitIntoPod(pod_, &spec_).ok());
-  EXPECT_EQ(spec_.security().namespaces().pid(), state::NAMESPACE_NODE);
-  // A namespace of its own stays one.
-  spec_.mutable_security()->mutable_namespaces()->set_pid(
-      state::NAMESPACE_CONTAINER);
-  ASSERT_TRUE(FitIntoPod(pod_, &spec_).ok());
-  EXPECT_EQ(spec_.security().namespaces().pid(), state::NAMESPACE_CONTAINER);
-}
-
-TEST_F(FitIntoPodTest, MoreThanThePodWasGivenIsRefused) {
-  spec_.mutable_security()->set_privileged(true);
-  EXPECT_TRUE(absl::IsInvalidArgument(FitIntoPod(pod_, &spec_)));
-  pod_.set_privileged(true);
-  EXPECT_TRUE(FitIntoPod(pod_, &spec_).ok());
-
-  state::Namespaces* own = spec_.mutable_security()->mutable_namespaces();
-  own->set_network(state::NAMESPACE_NODE);
-  EXPECT_TRUE(absl::IsInvalidArgument(FitIntoPod(pod_, &spec_)));
-  own->set_network(state::NAMESPACE_POD);
-  own->set_ipc(state::NAMESPACE_NODE);
-  EXPECT_TRUE(absl::IsInvalidArgument(FitIntoPod(pod_, &spec_)));
-  own->set_ipc(state::NAMESPACE_POD);
-  own->set_pid(state::NAMESPACE_NODE);
-  EXPECT_TRUE(absl::IsInvalidArgument(FitIntoPod(pod_, &spec_)));
-  pod_.mutable_namespaces()->set_pid(state::NAMESPACE_NODE);
-  EXPECT_TRUE(FitIntoPod(pod_, &spec_).ok());
+      {{"config.CDI_devices[0].name",
+        [](auto& r) { r.mutable_config()->add_cdi_devices(); }},
+       {"config.annotations.cdi.k8s.io/a", [](auto& r) {
+          (*r.mutable_config()->mutable_annotations())["cdi.k8s.io/a"] = "b,";
+        }}});
 }
 
 TEST(AsksForSelinuxTest, AnyLabelCounts) {

@@ -89,6 +89,20 @@ TEST(PlanTest, EverythingComesThrough) {
                "/proc/bus");
 }
 
+TEST(PlanTest, MountAttributesAreNotForReadersThatDoNotKnowThem) {
+  LaunchSpec spec = FullSpec();
+  std::string bytes = EncodePlan(spec);
+  Plan plan;
+  ASSERT_TRUE(plan.Parse(bytes.data(), bytes.size()));
+  EXPECT_EQ(plan.header().required, 0u);
+  spec.mounts[0].nosuid = spec.mounts[0].noexec = true;
+  bytes = EncodePlan(spec);
+  ASSERT_TRUE(plan.Parse(bytes.data(), bytes.size()));
+  EXPECT_EQ(plan.header().required, uint32_t{kRequiresMountAttributes});
+  EXPECT_EQ(plan.Array<WireMount>(plan.header().mounts)[0].flags,
+            uint32_t{kMountReadonly | kMountNoSuid | kMountNoExec});
+}
+
 TEST(PlanTest, ExecCarriesNoRootfs) {
   LaunchSpec spec = FullSpec();
   spec.kind = Kind::kExec;

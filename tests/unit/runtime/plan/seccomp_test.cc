@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -273,18 +274,73 @@ TEST_F(LocalhostTest, MalformedProfilesAreRefusedWithAReason) {
   }
 }
 
+TEST_F(LocalhostTest, FlagsAreTheKernels) {
+  const auto flags = [](const std::string& list) {
+    return ParseSeccompJson(
+        R"({"defaultAction": "SCMP_ACT_ALLOW", "flags": [)" + list + "]}", 0,
+        "6.1");
+  };
+  EXPECT_EQ(flags("")->flags, 0U);
+  EXPECT_EQ(flags(R"("SECCOMP_FILTER_FLAG_LOG")")->flags,
+            uint32_t{SECCOMP_FILTER_FLAG_LOG});
+  EXPECT_EQ(
+      flags(R"("SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+                     "SECCOMP_FILTER_FLAG_TSYNC",
+                     "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV")")
+          ->flags,
+      uint32_t{SECCOMP_FILTER_FLAG_SPEC_ALLOW | SECCOMP_FILTER_FLAG_TSYNC});
+  EXPECT_THAT(std::string(flags(R"("LOG")").status().message()),
+              HasSubstr("unknown flag \"LOG\""));
+}
+
+TEST_F(LocalhostTest, NotifyIsRefusedOnlyWhereItApplies) {
+  const std::string entry = R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls":
+      [{"names": ["read"], "action": "SCMP_ACT_NOTIFY")";
+  const absl::Status status =
+      ParseSeccompJson(entry + "}]}", 0, "6.1").status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("nobody"));
+  EXPECT_TRUE(ParseSeccompJson(
+                  entry + R"(, "includes": {"minKernel": "99.1"}}]})", 0, "6.1")
+                  .ok());
+}
+
+TEST_F(LocalhostTest, AProgramThatIsTooLongIsRefused) {
+  std::string json = R"({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [)";
+  for (uint64_t i = 0; i < 2000; ++i) {
+    json += std::string(i == 0 ? "" : ",") +
+            R"({"names": ["readahead"], "action": "SCMP_ACT_ERRNO", "args":
+            [{"index": 1, "op": "SCMP_CMP_EQ", "value": )" +
+            std::to_string(uint64_t{0x100000007} * i) + "}]}";
+  }
+  const auto profile = ParseSeccompJson(json + "]}", 0, "6.1");
+  ASSERT_TRUE(profile.ok()) << profile.status();
+  const absl::Status status = CompileSeccomp(*profile).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("longer than"));
+}
+
 TEST_F(LocalhostTest, FileIsReadAnewAndItsErrorsNameIt) {
   const std::string path = "/tmp/pn-seccomp-" + std::to_string(getpid());
   std::ofstream(path) << R"({"defaultAction": "SCMP_ACT_ALLOW"})";
-  EXPECT_EQ(Decide(compiler_.Localhost(path, 0).value(), Call(SYS_mount)),
-            kAllow);
+  EXPECT_EQ(
+      Decide(compiler_.Localhost(path, 0).value().program, Call(SYS_mount)),
+      kAllow);
   std::ofstream(path) << R"({"defaultAction": "SCMP_ACT_ERRNO"})";
-  EXPECT_EQ(Decide(compiler_.Localhost(path, 0).value(), Call(SYS_mount)),
-            kEperm);
+  EXPECT_EQ(
+      Decide(compiler_.Localhost(path, 0).value().program, Call(SYS_mount)),
+      kEperm);
   std::ofstream(path) << "{";
   EXPECT_THAT(compiler_.Localhost(path, 0).status().message(), HasSubstr(path));
   ASSERT_EQ(unlink(path.c_str()), 0);
   EXPECT_TRUE(absl::IsNotFound(compiler_.Localhost(path, 0).status()));
+  // Neither is waited for.
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  EXPECT_TRUE(absl::IsInvalidArgument(compiler_.Localhost(path, 0).status()));
+  ASSERT_EQ(unlink(path.c_str()), 0);
+  EXPECT_THAT(
+      std::string(compiler_.Localhost("/dev/zero", 0).status().message()),
+      HasSubstr("/dev/zero: not a regular file"));
 }
 
 }  // namespace
