@@ -125,6 +125,8 @@ TEST(MessagesTest, SandboxWithSysctls) {
   in.new_network = true;
   in.shared_pid = true;
   in.shm_bytes = 4096;
+  in.uid_map = "0 65536 10\n";
+  in.gid_map = "0 131072 20\n";
   const Sent sent([&](MessageWriter* w) {
     Put(w, in);
     PutSysctl(w, "net.a", "1 2");
@@ -138,6 +140,8 @@ TEST(MessagesTest, SandboxWithSysctls) {
   EXPECT_FALSE(out.new_ipc);
   EXPECT_TRUE(out.shared_pid);
   EXPECT_EQ(out.shm_bytes, 4096u);
+  EXPECT_EQ(out.uid_map, "0 65536 10\n");
+  EXPECT_EQ(out.gid_map, "0 131072 20\n");
   size_t cursor = 0;
   std::string_view name, value;
   ASSERT_TRUE(NextSysctl(sent.reader(), &cursor, &name, &value));
