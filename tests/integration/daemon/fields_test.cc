@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "tests/integration/daemon/one_container_test.h"
+#include "tests/support/eventually.h"
 
 namespace pinion::testing {
 namespace {
@@ -52,6 +54,26 @@ TEST_F(FieldsTest, CapabilitiesAndNoNewPrivileges) {
                          "NoNewPrivs:1"}));
 }
 
+TEST_F(FieldsTest, AmbientCapabilitiesOfAnOrdinaryUser) {
+  EXPECT_EQ(Output("grep -E 'Cap(Eff|Amb)' /proc/self/status | tr -d '\\t'",
+                   [](auto& c) {
+                     Security(c)->mutable_run_as_user()->set_value(1234);
+                     auto* caps = Security(c)->mutable_capabilities();
+                     caps->add_add_capabilities("NET_ADMIN");
+                     caps->add_add_ambient_capabilities("CAP_NET_ADMIN");
+                   }),
+            (Lines{"CapEff:0000000000001000", "CapAmb:0000000000001000"}));
+}
+
+TEST_F(FieldsTest, OomScoreAdj) {
+  EXPECT_EQ(
+      Output("cat /proc/self/oom_score_adj",
+             [](auto& c) {
+               c.mutable_linux()->mutable_resources()->set_oom_score_adj(789);
+             }),
+      Lines{"789"});
+}
+
 TEST_F(FieldsTest, RootFilesystem) {
   EXPECT_EQ(Output("touch /x 2>/dev/null || echo read-only; touch /tmp/y "
                    "2>/dev/null || echo too",
@@ -71,6 +93,63 @@ TEST_F(FieldsTest, MaskedAndReadonlyPaths) {
                Security(c)->add_readonly_paths("/proc/sys");
              }),
       (Lines{"0", "0", "ro"}));
+  // As with ProcMount "Unmasked": the request's lists count, not defaults.
+  EXPECT_EQ(Output("grep -c ' /proc/' /proc/self/mountinfo || true"),
+            Lines{"0"});
+}
+
+// A profile is read at create and counts for execs, too.
+TEST_F(FieldsTest, ALocalhostSeccompProfile) {
+  const std::string path = bed_.dir() + "/profile.json";
+  std::ofstream(path) << R"({"defaultAction": "SCMP_ACT_ALLOW",
+      "flags": ["SECCOMP_FILTER_FLAG_LOG"], "syscalls": [
+      {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO",
+       "errnoRet": 28}]})";
+  const auto pod_config = bed_.PodConfig("seccomp");
+  const std::string pod = bed_.RunPod(pod_config);
+  auto config = bed_.ContainerConfig(
+      "app", {"sh", "-c", "mkdir /x 2>&1; exec sleep 1000"});
+  auto* profile = Security(config)->mutable_seccomp();
+  profile->set_profile_type(cri::SecurityProfile::Localhost);
+  profile->set_localhost_ref("localhost/" + path);
+  const std::string id = bed_.Create(pod, pod_config, config);
+  std::filesystem::remove(path);
+  bed_.StartContainer(id);
+  EXPECT_NE(bed_.Exec(id, {"mkdir", "/y"}).stderr().find("No space left"),
+            std::string::npos);
+  EXPECT_TRUE(testing_support::Eventually(
+      [this] { return !bed_.LogLines("seccomp", "app").empty(); }));
+  EXPECT_EQ(bed_.LogLines("seccomp", "app"),
+            Lines{"mkdir: can't create directory '/x': No space left on "
+                  "device"});
+
+  cri::CreateContainerRequest request;
+  request.set_pod_sandbox_id(pod);
+  config.mutable_metadata()->set_name("other");
+  *request.mutable_config() = config;
+  cri::CreateContainerResponse response;
+  const absl::Status status = bed_.client().Call(request, &response);
+  EXPECT_TRUE(absl::IsInvalidArgument(status));
+  EXPECT_NE(std::string(status.message()).find(path), std::string::npos);
+}
+
+// Those would be the node's.
+TEST_F(FieldsTest, SysctlsOfTheNodesNamespacesAreRefused) {
+  const auto run = [this](const char* name, const char* value, bool network) {
+    cri::RunPodSandboxRequest request;
+    *request.mutable_config() = bed_.PodConfig("node");
+    auto* linux = request.mutable_config()->mutable_linux();
+    (*linux->mutable_sysctls())[name] = value;
+    auto* options =
+        linux->mutable_security_context()->mutable_namespace_options();
+    (network ? options->set_network(cri::NODE) : options->set_ipc(cri::NODE));
+    cri::RunPodSandboxResponse response;
+    return bed_.client().Call(request, &response);
+  };
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      run("net.ipv4.ip_unprivileged_port_start", "1", true)));
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(run("kernel.shm_rmid_forced", "1", false)));
 }
 
 TEST_F(FieldsTest, Seccomp) {
