@@ -11,6 +11,7 @@
 #include "base/status_macros.h"
 #include "os/error.h"
 #include "runtime/plan/cdi_devices.h"
+#include "runtime/user_namespaces.h"
 
 namespace pinion::runtime {
 namespace {
@@ -132,6 +133,8 @@ absl::Status ApplyCdiDevices(const std::vector<std::string>& spec_dirs,
 }
 
 void AddCdiNodes(const state::ContainerRecord& record, plan::DeviceSet& set) {
+  const state::UserNamespace& mapped =
+      record.spec().security().namespaces().user_namespace();
   for (const state::CdiNode& in : record.cdi_nodes()) {
     launch::DeviceNode node;
     node.path = in.path();
@@ -139,8 +142,9 @@ void AddCdiNodes(const state::ContainerRecord& record, plan::DeviceSet& set) {
     node.major = in.device_major();
     node.minor = in.device_minor();
     node.mode = static_cast<mode_t>(in.mode());
-    node.uid = in.uid();
-    node.gid = in.gid();
+    // The nodes are made with the host's ids, their owners are the container's.
+    node.uid = HostId(mapped.uids(), in.uid()).value_or(in.uid());
+    node.gid = HostId(mapped.gids(), in.gid()).value_or(in.gid());
     plan::AddDevice(node, in.permissions(), set);
   }
 }

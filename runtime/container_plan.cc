@@ -386,10 +386,6 @@ absl::StatusOr<state::ContainerRecord> ResolveContainer(
   for (const gid_t group : user.groups) {
     record.mutable_user()->add_supplemental_groups(group);
   }
-  if (pod.spec().namespaces().has_user_namespace()) {
-    PINION_RETURN_IF_ERROR(
-        CheckMapped(pod.spec().namespaces().user_namespace(), record.user()));
-  }
   for (const std::string& dir : image.layer_dirs) record.add_layer_dirs(dir);
   for (const std::string& word : argv) record.add_argv(word);
   for (const std::string& entry :
@@ -398,6 +394,7 @@ absl::StatusOr<state::ContainerRecord> ResolveContainer(
   }
   PINION_RETURN_IF_ERROR(
       ApplyCdiDevices(context.options.cdi_spec_dirs, record));
+  PINION_RETURN_IF_ERROR(CheckMapped(record));
   const std::string& image_dir = image.config.working_dir;
   record.set_working_dir(!spec.working_dir().empty() ? spec.working_dir()
                          : !image_dir.empty()        ? image_dir

@@ -28,6 +28,16 @@ absl::Status CheckId(const IdMappings& mappings, const char* what, int64_t id) {
       what, " ", id, " is not mapped in the pod's user namespace"));
 }
 
+absl::Status CheckDevicePath(const std::string& path) {
+  if (absl::StartsWith(path, "/dev/") &&
+      !absl::StrContains(absl::StrCat(path, "/"), "/../")) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("device ", path,
+                   ": in a pod with a user namespace devices are below /dev"));
+}
+
 }  // namespace
 
 std::string IdMapText(const IdMappings& mappings) {
@@ -88,22 +98,24 @@ absl::Status CheckContainerUserNamespace(const state::PodSpec& pod,
     const std::string& path = device.container_path().empty()
                                   ? device.host_path()
                                   : device.container_path();
-    if (!absl::StartsWith(path, "/dev/")) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("device ", path,
-                       ": in a pod with a user namespace devices are below "
-                       "/dev"));
-    }
+    PINION_RETURN_IF_ERROR(CheckDevicePath(path));
   }
   return absl::OkStatus();
 }
 
-absl::Status CheckMapped(const state::UserNamespace& user_namespace,
-                         const state::User& user) {
-  PINION_RETURN_IF_ERROR(CheckId(user_namespace.uids(), "uid", user.uid()));
-  PINION_RETURN_IF_ERROR(CheckId(user_namespace.gids(), "gid", user.gid()));
+absl::Status CheckMapped(const state::ContainerRecord& container) {
+  const state::Namespaces& namespaces =
+      container.spec().security().namespaces();
+  if (!namespaces.has_user_namespace()) return absl::OkStatus();
+  const state::UserNamespace& mapped = namespaces.user_namespace();
+  const state::User& user = container.user();
+  PINION_RETURN_IF_ERROR(CheckId(mapped.uids(), "uid", user.uid()));
+  PINION_RETURN_IF_ERROR(CheckId(mapped.gids(), "gid", user.gid()));
   for (const int64_t group : user.supplemental_groups()) {
-    PINION_RETURN_IF_ERROR(CheckId(user_namespace.gids(), "group", group));
+    PINION_RETURN_IF_ERROR(CheckId(mapped.gids(), "group", group));
+  }
+  for (const state::CdiNode& node : container.cdi_nodes()) {
+    PINION_RETURN_IF_ERROR(CheckDevicePath(node.path()));
   }
   return absl::OkStatus();
 }

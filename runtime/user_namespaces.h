@@ -34,9 +34,9 @@ absl::Status CheckPodUserNamespace(const state::PodSpec& spec);
 absl::Status CheckContainerUserNamespace(const state::PodSpec& pod,
                                          const state::ContainerSpec& spec);
 
-// The container's ids are mapped. InvalidArgument.
-absl::Status CheckMapped(const state::UserNamespace& user_namespace,
-                         const state::User& user);
+// If it has a user namespace: the resolved container's ids are mapped, and its
+// CDI devices are below /dev. InvalidArgument.
+absl::Status CheckMapped(const state::ContainerRecord& container);
 
 // For the plan of a container of such a pod; nothing without one.
 launch::UserNamespace LaunchUserNamespace(

@@ -143,6 +143,45 @@ TEST_F(CdiTest, RefusalsNameTheDevice) {
   expect("fine", absl::StatusCode::kOk, "");
 }
 
+// Owners are the container's ids, and what is not mapped or would not be seen
+// is refused.
+TEST_F(CdiTest, InAUserNamespace) {
+  WriteSpec(
+      "- {name: zero, containerEdits: {deviceNodes: [{path: /dev/vendor/zero, "
+      "hostPath: /dev/zero, fileMode: 0640, gid: 4444}]}}\n"
+      "- {name: outside, containerEdits: {deviceNodes: [{path: /vendor/zero, "
+      "hostPath: /dev/zero}]}}\n"
+      "- {name: group, containerEdits: {additionalGids: [70000]}}\n");
+  auto pod_config = bed_.PodConfig("pod");
+  auto* userns = pod_config.mutable_linux()
+                     ->mutable_security_context()
+                     ->mutable_namespace_options()
+                     ->mutable_userns_options();
+  userns->set_mode(cri::POD);
+  for (cri::IDMapping* ids : {userns->add_uids(), userns->add_gids()}) {
+    ids->set_host_id(131072);
+    ids->set_length(65536);
+  }
+  const std::string pod = bed_.RunPod(pod_config);
+  auto config =
+      bed_.ContainerConfig("app", {"sh", "-c",
+                                   "stat -c '%a %u:%g' /dev/vendor/zero; "
+                                   "head -c 3 /dev/vendor/zero | wc -c"});
+  auto* security = config.mutable_linux()->mutable_security_context();
+  security->mutable_run_as_user()->set_value(1234);
+  config.add_cdi_devices()->set_name("vendor.com/gpu=zero");
+  (void)bed_.AwaitExit(bed_.RunContainer(pod, pod_config, config));
+  EXPECT_EQ(bed_.LogLines("pod", "app"),
+            (std::vector<std::string>{"640 1234:4444", "3"}));
+  const auto refusal = [&](const std::string& name) {
+    const absl::Status status = TryCreate(pod, "vendor.com/gpu=" + name);
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+    return std::string(status.message());
+  };
+  EXPECT_THAT(refusal("outside"), HasSubstr("device /vendor/zero: "));
+  EXPECT_THAT(refusal("group"), HasSubstr("group 70000 is not mapped"));
+}
+
 // The file may go: what it said is in the record.
 TEST_F(CdiTest, WorksOnAfterARestartWithoutTheFile) {
   WriteSpec(
