@@ -25,6 +25,7 @@
 #include "runtime/checkpoint/root_diff.h"
 #include "runtime/container_plan.h"
 #include "runtime/operations.h"
+#include "runtime/restore_container.h"
 
 namespace pinion::runtime {
 namespace {
@@ -97,33 +98,6 @@ std::string ProcPath(const state::ContainerRecord& record,
   return absl::StrCat("/proc/", record.pid(), "/", rest);
 }
 
-absl::Status Refuse(const std::string& what) {
-  return absl::UnimplementedError(absl::StrCat(
-      "a checkpoint of a container with ", what, " is not supported"));
-}
-
-absl::Status CheckSupported(const state::ContainerRecord& record) {
-  const state::ContainerSpec& spec = record.spec();
-  if (spec.tty()) return Refuse("a terminal");
-  if (spec.security().namespaces().pid() != state::NAMESPACE_CONTAINER) {
-    return Refuse("a PID namespace that is not its own");
-  }
-  for (const state::Mount& mount : spec.mounts()) {
-    if (mount.propagation() != state::PROPAGATION_PRIVATE) {
-      return Refuse(
-          absl::StrCat("mount propagation (", mount.container_path(), ")"));
-    }
-  }
-  struct stat own = {};
-  struct stat its = {};
-  if (stat("/proc/self/ns/user", &own) != 0 ||
-      stat(ProcPath(record, "ns/user").c_str(), &its) != 0) {
-    return os::ErrnoStatus("stat the container's user namespace");
-  }
-  if (own.st_ino != its.st_ino) return Refuse("a user namespace");
-  return absl::OkStatus();
-}
-
 absl::StatusOr<std::string> ReadLink(const std::string& path) {
   std::string target(PATH_MAX, '\0');
   const ssize_t n = readlink(path.c_str(), target.data(), target.size());
@@ -166,11 +140,8 @@ absl::StatusOr<checkpoint::Metadata> MetadataOf(
   metadata.uid = record.user().uid();
   metadata.gid = record.user().gid();
   metadata.hostname = pod.spec().hostname();
-  for (const launch::BindMount& mount : launch.mounts) {
-    metadata.mounts.push_back(
-        {mount.target, mount.readonly || mount.recursive_readonly});
-  }
-  metadata.security = record.spec().security().ShortDebugString();
+  metadata.mounts = MountPointsOf(launch);
+  metadata.security = SecurityText(record.spec());
   for (size_t i = 0; i < metadata.stdio.size(); ++i) {
     PINION_ASSIGN_OR_RETURN(metadata.stdio[i],
                             ReadLink(ProcPath(record, absl::StrCat("fd/", i))));
@@ -244,7 +215,7 @@ absl::Status CheckpointContainer(Context& context, const std::string& id,
         absl::StrCat("container ", container->id, " is not running"));
   }
   PINION_ASSIGN_OR_RETURN(const std::string criu, checkpoint::FindCriu());
-  PINION_RETURN_IF_ERROR(CheckSupported(*record));
+  PINION_RETURN_IF_ERROR(CheckCheckpointable(record->spec()));
   const Turn turn(*container);
   if (!turn.mine()) {
     return absl::FailedPreconditionError(absl::StrCat(

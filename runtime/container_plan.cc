@@ -465,7 +465,7 @@ absl::StatusOr<launch::LaunchSpec> PlanExec(
 
 bool MountsRootAhead(const Context& context,
                      const state::ContainerRecord& container) {
-  return context.empty_mounts.valid() &&
+  return context.empty_mounts.valid() && !container.has_restore() &&
          !container.spec().security().namespaces().has_user_namespace() &&
          ImageVolumeLayers(container.spec()).empty();
 }

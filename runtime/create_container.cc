@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,6 +16,7 @@
 #include "runtime/container_plan.h"
 #include "runtime/image_volumes.h"
 #include "runtime/operations.h"
+#include "runtime/restore_container.h"
 #include "runtime/rollback.h"
 
 namespace pinion::runtime {
@@ -57,6 +59,22 @@ void MountRootBehind(Context& context, const ContainerPtr& container) {
   });
 }
 
+// The image that is asked for, or that the checkpoint stands on.
+absl::StatusOr<image::ImageInfo> HoldImage(
+    Context& context, const state::ContainerSpec& spec,
+    const std::optional<OpenCheckpoint>& checkpoint, const std::string& id) {
+  if (!checkpoint.has_value()) {
+    return context.deps.images->Hold(spec.image(), id);
+  }
+  const checkpoint::Metadata& metadata = checkpoint->metadata;
+  auto image = context.deps.images->Hold(metadata.image_id, id);
+  if (image.ok()) return image;
+  return Annotate(
+      image.status(),
+      absl::StrCat("the image below the checkpoint, ", metadata.image_name,
+                   " (", metadata.image_ref, ")"));
+}
+
 absl::StatusOr<std::string> CreateLocked(Context& context, const PodPtr& pod,
                                          const state::ContainerSpec& spec)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(pod->operation) {
@@ -73,14 +91,25 @@ absl::StatusOr<std::string> CreateLocked(Context& context, const PodPtr& pod,
   const std::string id = NewId();
   Rollback rollback;
   rollback.Add([&context, &id] { context.deps.images->Release(id); });
+  std::optional<OpenCheckpoint> checkpoint;
+  if (IsCheckpoint(spec)) {
+    PINION_ASSIGN_OR_RETURN(checkpoint, OpenCheckpointAt(spec.image()));
+  }
   PINION_ASSIGN_OR_RETURN(const image::ImageInfo image,
-                          context.deps.images->Hold(spec.image(), id));
+                          HoldImage(context, spec, checkpoint, id));
   state::ContainerSpec with_layers = spec;
   PINION_RETURN_IF_ERROR(ResolveImageVolumes(context, id, with_layers));
   phases.Next("resolve");
   PINION_ASSIGN_OR_RETURN(
       state::ContainerRecord record,
       ResolveContainer(context, *pod_record, with_layers, image, id));
+  if (checkpoint.has_value()) {
+    PINION_RETURN_IF_ERROR(
+        CheckRequest(context, *pod_record, record, checkpoint->metadata));
+    for (const std::string& name : checkpoint->metadata.stdio) {
+      record.mutable_restore()->add_stdio(name);
+    }
+  }
   phases.Next("rootfs");
   rollback.Add([&context, &id] {
     const absl::Status status =
@@ -94,6 +123,9 @@ absl::StatusOr<std::string> CreateLocked(Context& context, const PodPtr& pod,
   });
   PINION_RETURN_IF_ERROR(context.records->Save(record));
   PINION_RETURN_IF_ERROR(MakeWritableLayer(context, id, image));
+  if (checkpoint.has_value()) {
+    PINION_RETURN_IF_ERROR(UnpackCheckpoint(context, id, *checkpoint));
+  }
   for (const state::Phase& phase : phases.Finish()) {
     *record.add_phases() = phase;
   }

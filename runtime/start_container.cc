@@ -9,6 +9,7 @@
 #include "runtime/container_plan.h"
 #include "runtime/launch/plan_writer.h"
 #include "runtime/operations.h"
+#include "runtime/restore_container.h"
 #include "runtime/rollback.h"
 #include "runtime/state_machine.h"
 
@@ -16,6 +17,8 @@ namespace pinion::runtime {
 namespace {
 
 constexpr int kStartErrorCode = 128;
+// The memory of a restored container is read from the disk meanwhile.
+constexpr std::chrono::minutes kRestoreDeadline{2};
 
 monitor::StartRequest RequestFor(const state::ContainerRecord& record,
                                  const launch::LaunchSpec& spec, int cgroup_fd,
@@ -40,6 +43,26 @@ absl::Status MakeLogDir(const std::string& log_path) {
   if (log_path.empty()) return absl::OkStatus();
   return Annotate(os::MakeDirs(log_path.substr(0, log_path.rfind('/')), 0755),
                   "make the log's directory");
+}
+
+absl::StatusOr<monitor::Started> Restore(Context& context,
+                                         monitor::MonitorClient& client,
+                                         const state::ContainerRecord& record,
+                                         const launch::LaunchSpec& plan,
+                                         int leaf) {
+  PINION_ASSIGN_OR_RETURN(const launch::LaunchSpec launch,
+                          PlanRestore(context, record, plan));
+  PINION_ASSIGN_OR_RETURN(const os::UniqueFd dir,
+                          OpenRestoreDir(context, record.id()));
+  monitor::StartRequest request = RequestFor(record, launch, leaf, -1, -1);
+  request.restore_dir_fd = dir.get();
+  auto started = client.Start(
+      request, std::chrono::steady_clock::now() + kRestoreDeadline);
+  if (!started.ok()) {
+    return ExplainRestore(context, record.id(), started.status());
+  }
+  ForgetCheckpoint(context, record.id());
+  return started;
 }
 
 absl::Status StartProcess(Context& context, Container& container,
@@ -86,9 +109,11 @@ absl::Status StartProcess(Context& context, Container& container,
   phases.Next("exec");
   PINION_ASSIGN_OR_RETURN(
       const monitor::Started started,
-      client->Start(RequestFor(*record, plan.launch, leaf.get(), root.get(),
-                               context.empty_mounts.get()),
-                    MonitorDeadline()));
+      record->has_restore()
+          ? Restore(context, *client, *record, plan.launch, leaf.get())
+          : client->Start(RequestFor(*record, plan.launch, leaf.get(),
+                                     root.get(), context.empty_mounts.get()),
+                          MonitorDeadline()));
   rollback.Commit();
   const std::vector<state::Phase>& done = phases.Finish();
   const auto running =

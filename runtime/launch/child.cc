@@ -17,6 +17,12 @@ void RunChild(Child& child) {
   const bool mapped = child.plan->HasUserNamespace();
   umask(0);
   TakeDescriptors(child);
+  if (child.plan->header().kind == static_cast<uint32_t>(Kind::kRestore)) {
+    // criu takes the identity, the limits and the rest from its images.
+    StartProcess(child);
+    PrepareRestore(child);
+    ExecuteProgram(child);
+  }
   if (container && mapped) TakeMappedRoot(child);
   StartProcess(child);
   if (container && mapped) {

@@ -91,6 +91,9 @@ int TakePrepared(const Child& child);
 // child_preparer.cc: whether the preparer makes this mount.
 bool IsPrepared(const Plan& plan, const WireKernelMount& m);
 
+// child_restore.cc: what criu needs around it. Paths stay the host's.
+void PrepareRestore(Child& child);
+
 // child_transfer.cc: one descriptor through a socket. False, or -1, with
 // errno; EPIPE: the other side has closed it.
 bool SendFd(int socket, int fd);

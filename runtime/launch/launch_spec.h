@@ -19,6 +19,11 @@ namespace pinion::launch {
 enum class Kind {
   kContainer,  // a container's init: own mount namespace and rootfs
   kExec,       // one more process in a running container
+  // criu, which makes a container's processes out of a checkpoint: in the
+  // container's cgroup and a cgroup namespace of it, but in a copy of the
+  // host's mounts, with all of the monitor's powers. The rootfs is mounted at
+  // `working_dir`, `mounts` at their targets, both paths of the host.
+  kRestore,
 };
 
 enum class PidNamespace {
@@ -162,7 +167,7 @@ struct LaunchSpec {
   // namespace it would change the options of the host's (cgroups(7)).
   bool own_cgroup_namespace = true;
 
-  // Containers only from here on.
+  // Containers and restores only from here on.
   Rootfs rootfs;
   std::vector<KernelMount> kernel_mounts;  // in order, before bind mounts
   std::vector<DeviceNode> devices;

@@ -9,8 +9,9 @@ namespace pinion::launch {
 namespace {
 
 // Bits of `required` that this reader understands.
-constexpr uint32_t kKnownRequired =
-    kRequiresUserNamespace | kRequiresImageMounts | kRequiresMountAttributes;
+constexpr uint32_t kKnownRequired = kRequiresUserNamespace |
+                                    kRequiresImageMounts |
+                                    kRequiresMountAttributes | kRequiresRestore;
 
 // Of the first version; later fields read as zeros where they are missing.
 constexpr uint32_t kOldestHeaderSize = 336;
@@ -88,7 +89,7 @@ bool Plan::Parse(const void* data, size_t size) {
          header_size < sizeof(header_) ? header_size : sizeof(header_));
 
   const WireHeader& h = header_;
-  if (h.kind > static_cast<uint32_t>(Kind::kExec) ||
+  if (h.kind > static_cast<uint32_t>(Kind::kRestore) ||
       h.pid_namespace > static_cast<uint32_t>(PidNamespace::kTarget) ||
       h.root_propagation > static_cast<uint32_t>(Propagation::kShared)) {
     return false;

@@ -211,7 +211,8 @@ std::string EncodePlan(const LaunchSpec& spec) {
     rlimits.push_back({r.soft, r.hard, r.resource, 0});
   }
   header.rlimits = writer.Array(rlimits);
-  if (spec.kind == Kind::kContainer) {
+  if (spec.kind == Kind::kRestore) header.required |= kRequiresRestore;
+  if (spec.kind != Kind::kExec) {
     AddRootfs(spec, writer, header);
     AddMounts(spec, writer, header);
   }

@@ -332,6 +332,7 @@ absl::StatusOr<Started> Client::Start(const StartRequest& request,
   message.cgroup_fd = request.cgroup_fd;
   message.root_fd = request.root_fd;
   message.mount_namespace_fd = request.mount_namespace_fd;
+  message.restore_dir_fd = request.restore_dir_fd;
   return StartWith(message, MessageType::kStart, request.plan, deadline);
 }
 

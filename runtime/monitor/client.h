@@ -103,6 +103,8 @@ struct StartRequest {
   bool open_stdin = false;  // keep a pipe (or pty) for attach
   bool stdin_once = false;
   bool terminal = false;
+  // With a plan of Kind::kRestore (messages.h); borrowed.
+  int restore_dir_fd = -1;
 };
 
 struct Started {

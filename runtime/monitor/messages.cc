@@ -51,6 +51,7 @@ enum Tag : uint16_t {
   kLinkFd = 44,
   kUidMap = 45,
   kGidMap = 46,
+  kRestoreDirFd = 60,
 };
 
 // Numbers are sent as 64 bits, negative ones by sign extension.
@@ -243,6 +244,7 @@ void Put(MessageWriter* writer, const StartMessage& message) {
   writer->PutFd(kStderrFd, message.stderr_fd);
   writer->PutFd(kRootFd, message.root_fd);
   writer->PutFd(kMountNamespaceFd, message.mount_namespace_fd);
+  writer->PutFd(kRestoreDirFd, message.restore_dir_fd);
 }
 
 bool Get(const MessageReader& reader, ReceivedFds* fds, StartMessage* message) {
@@ -260,6 +262,7 @@ bool Get(const MessageReader& reader, ReceivedFds* fds, StartMessage* message) {
   message->stderr_fd = reader.TakeFd(kStderrFd, fds);
   message->root_fd = reader.TakeFd(kRootFd, fds);
   message->mount_namespace_fd = reader.TakeFd(kMountNamespaceFd, fds);
+  message->restore_dir_fd = reader.TakeFd(kRestoreDirFd, fds);
   return IsMonitorId(message->id) && message->plan_fd >= 0;
 }
 

@@ -149,7 +149,12 @@ struct StartMessage {
   // namespace to attach it in (launch::LaunchFds).
   int root_fd = -1;
   int mount_namespace_fd = -1;
+  // kStart of a plan of Kind::kRestore: the directory in which criu leaves the
+  // pid of the container's first process, as kRestoredPidFile, before it ends
+  // with code 0.
+  int restore_dir_fd = -1;
 };
+inline constexpr char kRestoredPidFile[] = "pid";
 void Put(MessageWriter* writer, const StartMessage& message);
 // False if the id is no id or there is no plan; fds are then still filled.
 bool Get(const MessageReader& reader, ReceivedFds* fds, StartMessage* message);

@@ -43,6 +43,8 @@ struct Process {
   uint64_t start_sequence = 0;
   uint64_t start_connection = 0;  // 0: none
   bool terminal = false;
+  // While criu restores the container, `pid` is criu's; see messages.h.
+  int restore_dir_fd = -1;
   Failed failed;  // error 0: it did start
 
   Watch report;

@@ -89,6 +89,10 @@ class Supervisor {
   void OnStarted(Process* process);
 
   void OnEnded(Process* process, int code, int status);
+  // criu has ended: the container's process takes its place. False if there is
+  // none, with process->failed set.
+  bool FinishRestore(Process* process, int code, int status);
+  void BreakOffRestores();
   void Conclude(Process* process);
   void AnswerFailure(Process* process);
   // A dead container's open streams: closed when its cgroup is empty.

@@ -81,8 +81,12 @@ void Supervisor::OnEnded(Process* process, int code, int status) {
   process->finished_at_ns = WallNanos();
   if (process->state == ProcessState::kStarting) {
     ReadReport(process);
-    // Started and ended within one turn of the loop.
-    if (process->failed.error == 0) OnStarted(process);
+    if (process->restore_dir_fd >= 0) {
+      if (FinishRestore(process, code, status)) return;
+    } else if (process->failed.error == 0) {
+      // Started and ended within one turn of the loop.
+      OnStarted(process);
+    }
   }
   if (code == CLD_EXITED) {
     process->code = status;
@@ -196,7 +200,8 @@ void Supervisor::CloseDescriptors(Process* process) {
   loop_->Close(&process->cgroup_events);
   process->log.Close();
   int* const fds[] = {&process->console_fd, &process->stdin_fd,
-                      &process->cgroup_fd, &process->pidfd};
+                      &process->cgroup_fd, &process->pidfd,
+                      &process->restore_dir_fd};
   for (int* fd : fds) {
     if (*fd >= 0) close(*fd);
     *fd = -1;
@@ -241,6 +246,7 @@ void Supervisor::Acknowledge(uint64_t event) {
 
 void Supervisor::SendReports(uint64_t sequence) {
   greeted_ = link_->connection();
+  BreakOffRestores();
   for (const Process* process = table_.first(); process != nullptr;
        process = process->next) {
     if (process->kind != ProcessKind::kContainer) continue;

@@ -73,6 +73,8 @@ void Supervisor::Start(const StartMessage& request, bool exec,
       table_.Find(request.id) == nullptr ? table_.New() : nullptr;
   if (process == nullptr) {
     CloseFd(&fds.child.cgroup_fd);
+    int restore_dir = request.restore_dir_fd;
+    CloseFd(&restore_dir);
     const int error = table_.Find(request.id) != nullptr ? EEXIST : EAGAIN;
     SendStartError(link_, sequence, {error, "start", request.id});
     return;
@@ -81,6 +83,7 @@ void Supervisor::Start(const StartMessage& request, bool exec,
   process->id.Add(request.id);
   process->kind = exec ? ProcessKind::kExec : ProcessKind::kContainer;
   process->cgroup_fd = fds.child.cgroup_fd;
+  process->restore_dir_fd = request.restore_dir_fd;
   process->terminal = request.terminal;
   process->stdin_once = request.stdin_once;
   process->audience.Init(loop_, &clients_, AudienceCaughtUp, process);
@@ -202,7 +205,8 @@ void Supervisor::ReportReady(void* context, uint32_t) {
   Supervisor* self = process->owner;
   // A failure is answered when the process has been reaped: then its cgroup
   // is empty.
-  if (self->ReadReport(process) && process->failed.error == 0) {
+  if (self->ReadReport(process) && process->failed.error == 0 &&
+      process->restore_dir_fd < 0) {
     self->OnStarted(process);
   }
 }

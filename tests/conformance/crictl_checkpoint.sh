@@ -1,6 +1,6 @@
 #!/bin/bash
 # crictl checkpoint, with Debian's criu: the archive and what is in it, the
-# container that runs on, what is refused. Where criu is missing or cannot work
+# container that runs on, another one that goes on from it, what is refused. Where criu is missing or cannot work
 # with the kernel, only what the daemon says of that. Natively in a network
 # namespace of its own; in the VM as it is.
 #
@@ -105,6 +105,92 @@ refuse() {
   id=$counting
 }
 
+# go_on NAME ARCHIVE [MORE-JSON]: a container from the archive, in `again_pod`.
+go_on() {
+  container "$1" "$2" "${3:-}"
+  again=$(crictl create --no-pull "$again_pod" "$bed_scratch/$1.json" \
+    "$bed_scratch/pod.json" 2>&1)
+}
+
+restore() {
+  bed_step "a container that goes on from the checkpoint, in another pod"
+  local archive=$bed_scratch/count.tar count
+  count=$(tar xOf "$archive" rootfs-diff.tar | tar xOf - ./count 2>/dev/null)
+  write_pod again
+  again_pod=$(crictl runp "$bed_scratch/pod.json")
+  need "runp again" "$again_pod"
+  go_on again "$archive"
+  check_match "create" '^[0-9a-f]{64}$' "$again"
+  check "its image" "$(crictl inspect "$id" | get status imageId)" \
+    "$(crictl inspect "$again" | get status imageId)"
+  check "start" "$again" "$(crictl start "$again" 2>&1)"
+  check "state" CONTAINER_RUNNING "$(state_of "$again")"
+  local first
+  first=$(crictl logs "$again" | head -n 1)
+  check "it goes on where it was ($count)" yes \
+    "$( ((first >= count && first <= count + 3)) && echo yes || echo "$first")"
+  runs_on "it runs" "$again"
+  runs_on "the first one, too" "$id"
+  check "its own files" begun "$(crictl exec -s "$again" cat /file)"
+  check "a hard link" 2 "$(crictl exec -s "$again" stat -c %h /new/f)"
+  check "a file of the image's that it removed" no \
+    "$(crictl exec -s "$again" sh -c 'test -e /etc/passwd && echo yes || echo no')"
+  check "the pod's hosts file is the new pod's" again-host \
+    "$(crictl exec -s "$again" sh -c 'cat /etc/hostname')"
+  check "an exec sees the restored process" yes "$(crictl exec -s "$again" \
+    sh -c 'grep -q begun /proc/1/cmdline && echo yes')"
+  check "the root of its cgroup namespace" 0::/ \
+    "$(crictl exec -s "$again" grep -o '0::/.*' /proc/1/cgroup)"
+  check_match "its cgroup" "$again" "$(cat "/proc/$(bed_init_pid "$again")/cgroup")"
+  check "images left" "" \
+    "$(find "$bed_scratch/root/containers/$again" -maxdepth 1 -name checkpoint)"
+  check "a checkpoint of the restored one" "$again" \
+    "$(crictl checkpoint --export="$bed_scratch/second.tar" "$again" 2>&1)"
+  # Across the daemon's death: the monitor is its parent.
+  bed_end_piniond KILL
+  bed_piniond
+  runs_on "it outlives the daemon" "$again"
+  check "stop" "$again" "$(crictl stop --timeout 1 "$again")"
+  check "exit code of what was killed" 137 \
+    "$(crictl inspect "$again" | get status exitCode)"
+  go_on third "$bed_scratch/second.tar"
+  check "start from the second checkpoint" "$again" "$(crictl start "$again" 2>&1)"
+  runs_on "it runs" "$again"
+}
+
+refuse_restore() {
+  bed_step "what no container can go on from"
+  local archive=$bed_scratch/count.tar
+  go_on mounts "$archive" \
+    "\"mounts\": [{\"host_path\": \"$bed_scratch/logs\", \"container_path\": \"/data\"}]"
+  check_match "another mount" "InvalidArgument.*mounts had no /data" "$again"
+  go_on stdin "$archive" '"stdin": true'
+  check_match "another stdin" "InvalidArgument.*stdin was not open" "$again"
+  go_on missing "$bed_scratch/nothing.tar"
+  check_match "no such archive" "NotFound" "$again"
+  cp "$archive" "$bed_scratch/foreign.tar"
+  chmod 0666 "$bed_scratch/foreign.tar"
+  go_on foreign "$bed_scratch/foreign.tar"
+  check_match "an archive that others may write" "PermissionDenied" "$again"
+  head -c 100000 "$archive" >"$bed_scratch/cut.tar"
+  go_on cut "$bed_scratch/cut.tar"
+  check_match "an archive that is cut off" "InvalidArgument" "$again"
+  # Whole for pinion, but not for criu.
+  mkdir "$bed_scratch/broken"
+  tar xf "$archive" -C "$bed_scratch/broken"
+  : >"$bed_scratch/broken/checkpoint/core-1.img"
+  (cd "$bed_scratch/broken" && tar cf ../broken.tar -- *)
+  chmod 0600 "$bed_scratch/broken.tar"
+  go_on broken "$bed_scratch/broken.tar"
+  check_match "create of a broken one" '^[0-9a-f]{64}$' "$again"
+  check_match "criu's own words at the start" "criu restore: Error" \
+    "$(crictl start "$again" 2>&1)"
+  check "its state" CONTAINER_EXITED "$(state_of "$again")"
+  check "reason" StartError "$(crictl inspect "$again" | get status reason)"
+  check "nothing of it runs" "" "$(bed_init_pid "$again")"
+  check "containers that are left" 3 "$(crictl ps -aq --pod "$again_pod" | wc -l)"
+}
+
 ip link set lo up
 bed_start
 check_match "pull" "sha256:" "$(crictl pull "$busybox" 2>&1)"
@@ -124,6 +210,8 @@ elif ! criu check >/dev/null 2>&1; then
   check "no archive" no "$([[ -e $bed_scratch/a.tar ]] && echo yes || echo no)"
 else
   take
+  restore
+  refuse_restore
   refuse
 fi
 crictl rmp --all --force >/dev/null 2>&1

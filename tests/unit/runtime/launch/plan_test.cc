@@ -103,6 +103,17 @@ TEST(PlanTest, MountAttributesAreNotForReadersThatDoNotKnowThem) {
             uint32_t{kMountReadonly | kMountNoSuid | kMountNoExec});
 }
 
+TEST(PlanTest, ARestoreIsRefusedByReadersThatDoNotKnowIt) {
+  LaunchSpec spec = FullSpec();
+  spec.kind = Kind::kRestore;
+  const std::string bytes = EncodePlan(spec);
+  Plan plan;
+  ASSERT_TRUE(plan.Parse(bytes.data(), bytes.size()));
+  EXPECT_NE(plan.header().required & kRequiresRestore, 0u);
+  EXPECT_NE(plan.header().lowers.count, 0u);
+  EXPECT_NE(plan.header().mounts.count, 0u);
+}
+
 TEST(PlanTest, ExecCarriesNoRootfs) {
   LaunchSpec spec = FullSpec();
   spec.kind = Kind::kExec;
