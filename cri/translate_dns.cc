@@ -106,8 +106,7 @@ absl::StatusOr<state::DnsConfig> ToDns(const Field& field,
 }
 
 absl::StatusOr<state::PortMapping> ToPortMapping(const Field& field,
-                                                 const api::PortMapping& in,
-                                                 bool host_network) {
+                                                 const api::PortMapping& in) {
   const Field host_port = field.Sub("host_port");
   PINION_RETURN_IF_ERROR(CheckRange(field.Sub("container_port"),
                                     in.container_port(),
@@ -115,11 +114,6 @@ absl::StatusOr<state::PortMapping> ToPortMapping(const Field& field,
   PINION_RETURN_IF_ERROR(CheckRange(host_port, in.host_port(), 0, 65535));
   if (!in.host_ip().empty()) {
     PINION_RETURN_IF_ERROR(CheckIpAddress(field.Sub("host_ip"), in.host_ip()));
-  }
-  if (in.host_port() != 0 && !host_network) {
-    return NotSupported(host_port,
-                        "host ports of pods with a network of "
-                        "their own are not supported yet");
   }
   PINION_ASSIGN_OR_RETURN(const auto protocol,
                           ToProtocol(field.Sub("protocol"), in.protocol()));

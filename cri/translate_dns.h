@@ -23,12 +23,9 @@ absl::Status CheckHostname(const Field& field, const std::string& hostname);
 absl::StatusOr<state::DnsConfig> ToDns(const Field& field,
                                        const api::DNSConfig& in);
 
-// host_port 0 means that none is wanted. Others are accepted with host
-// network, where the process itself has the port, and not supported yet with
-// a pod network.
+// host_port 0 means that none is wanted.
 absl::StatusOr<state::PortMapping> ToPortMapping(const Field& field,
-                                                 const api::PortMapping& in,
-                                                 bool host_network);
+                                                 const api::PortMapping& in);
 
 }  // namespace pinion::cri
 

@@ -124,11 +124,10 @@ absl::Status SetNetwork(const Field& config, const api::PodSandboxConfig& in,
   if (in.port_mappings_size() > kMaxPortMappings) {
     return Refuse(ports, in.port_mappings_size(), "are too many entries");
   }
-  const bool host = out.namespaces().network() == state::NAMESPACE_NODE;
   for (int i = 0; i < in.port_mappings_size(); ++i) {
     PINION_ASSIGN_OR_RETURN(
         *out.add_port_mappings(),
-        ToPortMapping(ports.At(i), in.port_mappings(i), host));
+        ToPortMapping(ports.At(i), in.port_mappings(i)));
   }
   return absl::OkStatus();
 }

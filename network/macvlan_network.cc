@@ -133,13 +133,17 @@ Readiness MacvlanNetwork::TryRefresh() {
   return {true, "", ""};
 }
 
-Readiness MacvlanNetwork::SetUpNode() {
+std::vector<FamilyPlan> MacvlanNetwork::Plans() const {
   std::vector<FamilyPlan> plans;
-  bool services = false;
-  for (const AddressSpace& space : spaces_) {
-    plans.push_back(space.plan);
-    services |= space.plan.services.has_value();
-  }
+  for (const AddressSpace& space : spaces_) plans.push_back(space.plan);
+  return plans;
+}
+
+Readiness MacvlanNetwork::SetUpNode() {
+  const std::vector<FamilyPlan> plans = Plans();
+  const bool services = std::any_of(
+      plans.begin(), plans.end(),
+      [](const FamilyPlan& plan) { return plan.services.has_value(); });
   const absl::Status link =
       EnsureHostLink(host_, options_, *parent_, plans).status();
   if (!link.ok()) return NotReady("HostLinkFailed", Message(link));
@@ -154,6 +158,10 @@ Readiness MacvlanNetwork::SetUpNode() {
     return NotReady(
         "ServiceNatFailed",
         absl::StrCat("network.service_cidr needs nf_tables: ", Message(nat)));
+  }
+  if (host_ports_known_) {
+    const absl::Status ports = ApplyHostPorts();
+    if (!ports.ok()) return NotReady("HostPortsFailed", Message(ports));
   }
   return {true, "", ""};
 }
@@ -250,6 +258,14 @@ absl::StatusOr<PodAddresses> MacvlanNetwork::AttachLocked(
         absl::StrCat("the pod network is not ready: ", readiness->reason, ": ",
                      readiness->message));
   }
+  PINION_RETURN_IF_ERROR(ReserveHostPorts(request));
+  absl::StatusOr<PodAddresses> result = AttachAnywhere(request, owner);
+  if (!result.ok()) (void)CloseHostPorts(request.pod_id);
+  return result;
+}
+
+absl::StatusOr<PodAddresses> MacvlanNetwork::AttachAnywhere(
+    const AttachRequest& request, Owner owner) {
   absl::StatusOr<PodAddresses> result;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     PINION_ASSIGN_OR_RETURN(std::vector<IpLease> leases, ClaimAll(owner));
@@ -282,6 +298,9 @@ absl::StatusOr<PodAddresses> MacvlanNetwork::AttachWith(
   PodLink link;
   {
     absl::MutexLock host_lock(&host_mutex_);
+    if (!request.host_ports.empty()) {
+      PINION_RETURN_IF_ERROR(OpenHostPorts(request.pod_id, addresses));
+    }
     PINION_ASSIGN_OR_RETURN(link,
                             CreatePodLink(host_, pod, request.netns_fd, spec));
   }
@@ -301,19 +320,67 @@ absl::StatusOr<PodAddresses> MacvlanNetwork::AttachWith(
   return result;
 }
 
+absl::Status MacvlanNetwork::ReserveHostPorts(const AttachRequest& request) {
+  if (request.host_ports.empty()) return absl::OkStatus();
+  if (!options_.host_link) {
+    return absl::FailedPreconditionError("host ports need network.host_link");
+  }
+  absl::MutexLock host_lock(&host_mutex_);
+  PINION_RETURN_IF_ERROR(
+      CheckHostPorts(host_ports_, request.pod_id, request.host_ports));
+  host_ports_[request.pod_id] = {{}, request.host_ports};
+  return absl::OkStatus();
+}
+
+absl::Status MacvlanNetwork::OpenHostPorts(
+    const std::string& pod_id, const std::vector<IpAddress>& addresses) {
+  host_ports_[pod_id].addresses = addresses;
+  return ApplyHostPorts();
+}
+
+absl::Status MacvlanNetwork::CloseHostPorts(const std::string& pod_id) {
+  absl::MutexLock host_lock(&host_mutex_);
+  if (host_ports_.erase(pod_id) == 0) return absl::OkStatus();
+  return ApplyHostPorts();
+}
+
+absl::Status MacvlanNetwork::ApplyHostPorts() {
+  if (!options_.host_link) return absl::OkStatus();
+  if (!netfilter_.ok()) {
+    return host_ports_.empty() ? absl::OkStatus() : netfilter_.status();
+  }
+  const std::string& name = options_.host_link_name;
+  PINION_ASSIGN_OR_RETURN_AS(const Link link, FindLink(host_, name),
+                             "host ports");
+  const auto route_localnet =
+      [&](uint32_t value) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+        os::NetlinkBatch batch;
+        AppendRouteLocalnet(batch, link.index, name, value);
+        return host_.Transact(batch);
+      };
+  // Never without the rule that keeps pods from the node's loopback.
+  if (host_ports_.empty()) PINION_RETURN_IF_ERROR(route_localnet(0));
+  PINION_RETURN_IF_ERROR_AS(
+      ReplaceHostPorts(*netfilter_, name, Plans(), host_ports_), "host ports");
+  return host_ports_.empty() ? absl::OkStatus() : route_localnet(1);
+}
+
 absl::Status MacvlanNetwork::Detach(const std::string& pod_id) {
   PINION_ASSIGN_OR_RETURN_AS(const Owner owner, Owner::FromId(pod_id),
                              "detach");
+  absl::Status closed;
   {
     absl::ReaderMutexLock lock(&mutex_);
+    // First the way to the address, then the address.
+    closed = CloseHostPorts(pod_id);
     for (const AddressSpace& space : spaces_) space.pool->Release(owner);
-    if (unclaimed_.empty()) return absl::OkStatus();
+    if (unclaimed_.empty()) return closed;
   }
   absl::MutexLock lock(&mutex_);
   std::erase_if(unclaimed_, [&pod_id](const KnownPod& pod) {
     return pod.pod_id == pod_id;
   });
-  return absl::OkStatus();
+  return closed;
 }
 
 absl::Status MacvlanNetwork::SetPodCidr(const std::string& pod_cidr) {
@@ -365,6 +432,7 @@ absl::Status MacvlanNetwork::Reconcile(const std::vector<KnownPod>& pods) {
     owners.insert(owner);
   }
   absl::MutexLock lock(&mutex_);
+  PINION_RETURN_IF_ERROR(RestoreHostPorts(pods));
   if (spaces_.empty()) {
     unclaimed_ = pods;
     return absl::OkStatus();
@@ -377,6 +445,24 @@ absl::Status MacvlanNetwork::Reconcile(const std::vector<KnownPod>& pods) {
         {{"pool", space.plan.range.name()}, {"addresses", freed}});
   }
   return ClaimKnown(pods);
+}
+
+absl::Status MacvlanNetwork::RestoreHostPorts(
+    const std::vector<KnownPod>& pods) {
+  absl::MutexLock host_lock(&host_mutex_);
+  host_ports_.clear();
+  for (const KnownPod& pod : pods) {
+    if (pod.host_ports.empty()) continue;
+    HostPorts& ports = host_ports_[pod.pod_id];
+    ports.ports = pod.host_ports;
+    for (const std::string& ip : pod.ips) {
+      PINION_ASSIGN_OR_RETURN(const IpAddress address, IpAddress::Parse(ip));
+      ports.addresses.push_back(address);
+    }
+  }
+  host_ports_known_ = true;
+  // Else when there is a host link.
+  return readiness_.load()->ready ? ApplyHostPorts() : absl::OkStatus();
 }
 
 absl::Status MacvlanNetwork::ClaimKnown(const std::vector<KnownPod>& pods) {

@@ -24,6 +24,7 @@
 #include "metrics/metrics.h"
 #include "network/addressing.h"
 #include "network/announcer.h"
+#include "network/host_ports.h"
 #include "network/network_metrics.h"
 #include "network/options.h"
 #include "network/pod_network.h"
@@ -71,10 +72,29 @@ class MacvlanNetwork : public PodNetwork {
   absl::Status ClaimKnown(const std::vector<KnownPod>& pods)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  std::vector<FamilyPlan> Plans() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  // Host ports: takes them before anything else is done for the pod; makes
+  // them lead to its addresses; gives them back.
+  absl::Status ReserveHostPorts(const AttachRequest& request)
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_) ABSL_LOCKS_EXCLUDED(host_mutex_);
+  absl::Status OpenHostPorts(const std::string& pod_id,
+                             const std::vector<ipam::IpAddress>& addresses)
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_)
+          ABSL_EXCLUSIVE_LOCKS_REQUIRED(host_mutex_);
+  absl::Status CloseHostPorts(const std::string& pod_id)
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_) ABSL_LOCKS_EXCLUDED(host_mutex_);
+  absl::Status RestoreHostPorts(const std::vector<KnownPod>& pods)
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_) ABSL_LOCKS_EXCLUDED(host_mutex_);
+  absl::Status ApplyHostPorts() ABSL_SHARED_LOCKS_REQUIRED(mutex_)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(host_mutex_);
+
   void OnLinkEvents() ABSL_LOCKS_EXCLUDED(mutex_);
 
   absl::StatusOr<PodAddresses> AttachLocked(const AttachRequest& request,
                                             ipam::Owner owner)
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<PodAddresses> AttachAnywhere(const AttachRequest& request,
+                                              ipam::Owner owner)
       ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   // With these addresses; EADDRINUSE (os::NetlinkErrno) if the parent has a
   // link with such a MAC.
@@ -97,6 +117,10 @@ class MacvlanNetwork : public PodNetwork {
   os::NetlinkSocket host_ ABSL_GUARDED_BY(host_mutex_);
   // An error where the kernel has no nf_tables.
   absl::StatusOr<os::NetlinkSocket> netfilter_ ABSL_GUARDED_BY(host_mutex_);
+
+  HostPortTable host_ports_ ABSL_GUARDED_BY(host_mutex_);
+  // Before that the rules of the last daemon stand.
+  bool host_ports_known_ ABSL_GUARDED_BY(host_mutex_) = false;
 
   mutable absl::Mutex mutex_;
   // The range's text, as configured or told; empty: not known yet.

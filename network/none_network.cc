@@ -7,6 +7,10 @@
 namespace pinion::network {
 
 absl::StatusOr<PodAddresses> NoneNetwork::Attach(const AttachRequest& request) {
+  if (!request.host_ports.empty()) {
+    return absl::FailedPreconditionError(
+        "host ports need a pod network (network.mode)");
+  }
   os::NetlinkSocket pod = os::NetlinkSocket::Borrow(request.netns_route_socket);
   PINION_RETURN_IF_ERROR(BringUpLoopback(pod));
   return PodAddresses{};

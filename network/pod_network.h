@@ -15,6 +15,16 @@
 
 namespace pinion::network {
 
+// A port of the node that leads to the pod.
+struct HostPort {
+  enum class Protocol { kTcp, kUdp, kSctp };
+  Protocol protocol = Protocol::kTcp;
+  uint16_t host_port = 0;
+  uint16_t container_port = 0;
+  // One of the node's addresses; empty, 0.0.0.0 or ::: all of them.
+  std::string host_ip;
+};
+
 struct AttachRequest {
   std::string pod_id;
   // The pod's network namespace; borrowed for the call.
@@ -23,6 +33,7 @@ struct AttachRequest {
   // socket belongs to the namespace it was made in, so no setns is needed to
   // configure it); borrowed for the call.
   int netns_route_socket = -1;
+  std::vector<HostPort> host_ports = {};
 };
 
 struct PodAddresses {
@@ -45,6 +56,7 @@ struct Readiness {
 struct KnownPod {
   std::string pod_id;
   std::vector<std::string> ips;
+  std::vector<HostPort> host_ports = {};
 };
 
 class PodNetwork {
@@ -54,10 +66,10 @@ class PodNetwork {
   // Gives the namespace its interface and addresses, brings up loopback.
   // Idempotent per pod id. A failure leaves no address claimed and no link.
   // ResourceExhausted: no free address. FailedPrecondition: not ready, with
-  // the reason.
+  // the reason. AlreadyExists: another pod has one of the host ports.
   virtual absl::StatusOr<PodAddresses> Attach(const AttachRequest& request) = 0;
 
-  // Frees the pod's addresses. Whatever is already gone counts as success;
+  // Frees the pod's addresses and host ports. Whatever is already gone counts as success;
   // the link goes with its namespace and is never deleted by hand.
   virtual absl::Status Detach(const std::string& pod_id) = 0;
 

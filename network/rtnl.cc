@@ -94,6 +94,15 @@ void BeginRoute(NetlinkBatch& batch, uint16_t type, uint16_t flags,
   if (route.source) AddAddress(batch, RTA_PREFSRC, *route.source);
 }
 
+// Attribute numbers are those of the IPV4_DEVCONF_… values.
+void AddIpv4Setting(NetlinkBatch& batch, uint16_t setting, uint32_t value) {
+  batch.Nest(IFLA_AF_SPEC, [&] {
+    batch.Nest(AF_INET, [&] {
+      batch.Nest(IFLA_INET_CONF, [&] { batch.AddU32(setting, value); });
+    });
+  });
+}
+
 }  // namespace
 
 std::string MacToString(const MacAddress& mac) {
@@ -170,13 +179,13 @@ void AppendAlias(NetlinkBatch& batch, int index, const std::string& name,
 void AppendArpIgnore(NetlinkBatch& batch, int index, const std::string& name,
                      uint32_t value) {
   BeginLinkChange(batch, index, absl::StrCat("set arp_ignore of ", name));
-  batch.Nest(IFLA_AF_SPEC, [&] {
-    batch.Nest(AF_INET, [&] {
-      // Attribute numbers are those of the IPV4_DEVCONF_… values.
-      batch.Nest(IFLA_INET_CONF,
-                 [&] { batch.AddU32(IPV4_DEVCONF_ARP_IGNORE, value); });
-    });
-  });
+  AddIpv4Setting(batch, IPV4_DEVCONF_ARP_IGNORE, value);
+}
+
+void AppendRouteLocalnet(NetlinkBatch& batch, int index,
+                         const std::string& name, uint32_t value) {
+  BeginLinkChange(batch, index, absl::StrCat("set route_localnet of ", name));
+  AddIpv4Setting(batch, IPV4_DEVCONF_ROUTE_LOCALNET, value);
 }
 
 void AppendLinkDeletion(NetlinkBatch& batch, int index,

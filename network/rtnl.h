@@ -89,6 +89,9 @@ void AppendAlias(os::NetlinkBatch& batch, int index, const std::string& name,
 // net.ipv4.conf.<name>.arp_ignore
 void AppendArpIgnore(os::NetlinkBatch& batch, int index,
                      const std::string& name, uint32_t value);
+// net.ipv4.conf.<name>.route_localnet
+void AppendRouteLocalnet(os::NetlinkBatch& batch, int index,
+                         const std::string& name, uint32_t value);
 void AppendLinkDeletion(os::NetlinkBatch& batch, int index,
                         const std::string& name);
 

@@ -163,7 +163,13 @@ absl::StatusOr<NetlinkSocket> NetlinkSocket::Open(uint32_t groups) {
 }
 
 absl::StatusOr<NetlinkSocket> NetlinkSocket::OpenNetfilter() {
-  return OpenProtocol(NETLINK_NETFILTER, 0);
+  PINION_ASSIGN_OR_RETURN(NetlinkSocket socket,
+                          OpenProtocol(NETLINK_NETFILTER, 0));
+  // A transaction is one message. Without CAP_NET_ADMIN the default has to do.
+  const int bytes = 16 << 20;
+  (void)setsockopt(socket.fd(), SOL_SOCKET, SO_SNDBUFFORCE, &bytes,
+                   sizeof(bytes));
+  return socket;
 }
 
 absl::StatusOr<NetlinkSocket> NetlinkSocket::OpenProtocol(int protocol,

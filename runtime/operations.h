@@ -14,6 +14,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "network/pod_network.h"
 #include "runtime/context.h"
 
 namespace pinion::runtime {
@@ -21,6 +22,8 @@ namespace pinion::runtime {
 // run_pod.cc
 absl::StatusOr<std::string> RunPod(Context& context,
                                    const state::PodSpec& spec);
+// The node's ports that lead to a pod with a network of its own.
+std::vector<network::HostPort> HostPortsOf(const state::PodSpec& spec);
 
 // stop_pod.cc
 absl::Status StopPod(Context& context, const std::string& id);

@@ -180,6 +180,9 @@ void SweepNetwork(Context& context, const Pods& half_made,
     if (!record->ip().empty()) entry.ips.push_back(record->ip());
     entry.ips.insert(entry.ips.end(), record->additional_ips().begin(),
                      record->additional_ips().end());
+    if (record->spec().namespaces().network() != state::NAMESPACE_NODE) {
+      entry.host_ports = HostPortsOf(record->spec());
+    }
     known.push_back(std::move(entry));
   }
   // They keep their address until they were ended, and free it then.

@@ -109,6 +109,7 @@ absl::Status AttachNetwork(Context& context, Pod& pod,
   request.pod_id = pod.id;
   request.netns_fd = netns.fd.get();
   request.netns_route_socket = netns.route_socket.get();
+  request.host_ports = HostPortsOf(pod.record.Get()->spec());
   PINION_ASSIGN_OR_RETURN_AS(const network::PodAddresses addresses,
                              context.deps.network->Attach(request),
                              "attach network");
@@ -222,7 +223,30 @@ absl::StatusOr<std::string> RunPodOnce(Context& context,
   return pod->id;
 }
 
+network::HostPort::Protocol ToProtocol(state::PortMapping::Protocol protocol) {
+  switch (protocol) {
+    case state::PortMapping::UDP:
+      return network::HostPort::Protocol::kUdp;
+    case state::PortMapping::SCTP:
+      return network::HostPort::Protocol::kSctp;
+    default:
+      return network::HostPort::Protocol::kTcp;
+  }
+}
+
 }  // namespace
+
+std::vector<network::HostPort> HostPortsOf(const state::PodSpec& spec) {
+  std::vector<network::HostPort> ports;
+  for (const state::PortMapping& mapping : spec.port_mappings()) {
+    if (mapping.host_port() == 0) continue;
+    ports.push_back({ToProtocol(mapping.protocol()),
+                     static_cast<uint16_t>(mapping.host_port()),
+                     static_cast<uint16_t>(mapping.container_port()),
+                     mapping.host_ip()});
+  }
+  return ports;
+}
 
 absl::StatusOr<std::string> RunPod(Context& context,
                                    const state::PodSpec& spec) {

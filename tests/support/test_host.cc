@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
+#include <netdb.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,13 +126,21 @@ void Connect(TestHost& a, TestHost& b, const std::string& name) {
 
 bool Reaches(TestHost& from, TestHost& to, const std::string& address,
              std::chrono::seconds limit) {
+  return !ReachesPort(from, to, address, 0, 0, limit).empty();
+}
+
+std::string ReachesPort(TestHost& from, TestHost& to,
+                        const std::string& address, uint16_t port,
+                        uint16_t listen_port, std::chrono::seconds limit) {
   os::UniqueFd listener;
-  uint16_t port = 0;
   to.Run([&] {
     Endpoint any = MakeEndpoint(
-        address.find(':') == std::string::npos ? "0.0.0.0" : "::", 0);
+        address.find(':') == std::string::npos ? "0.0.0.0" : "::", listen_port);
     listener = TcpSocket(any, limit);
-    if (bind(listener.get(), reinterpret_cast<sockaddr*>(&any.address),
+    const int one = 1;
+    if (setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &one,
+                   sizeof(one)) != 0 ||
+        bind(listener.get(), reinterpret_cast<sockaddr*>(&any.address),
              any.length) != 0 ||
         listen(listener.get(), 1) != 0 ||
         getsockname(listener.get(), reinterpret_cast<sockaddr*>(&any.address),
@@ -139,9 +148,11 @@ bool Reaches(TestHost& from, TestHost& to, const std::string& address,
       Die("listen");
     }
     // The port is at the same place in both families' addresses.
-    port = ntohs(reinterpret_cast<sockaddr_in*>(&any.address)->sin_port);
+    if (port == 0) {
+      port = ntohs(reinterpret_cast<sockaddr_in*>(&any.address)->sin_port);
+    }
   });
-  bool reached = false;
+  std::string peer;
   from.Run([&] {
     const Endpoint endpoint = MakeEndpoint(address, port);
     const os::UniqueFd client = TcpSocket(endpoint, limit);
@@ -150,12 +161,20 @@ bool Reaches(TestHost& from, TestHost& to, const std::string& address,
                 endpoint.length) != 0) {
       return;
     }
-    const os::UniqueFd served(accept(listener.get(), nullptr, nullptr));
+    sockaddr_storage seen{};
+    socklen_t length = sizeof(seen);
+    const os::UniqueFd served(
+        accept(listener.get(), reinterpret_cast<sockaddr*>(&seen), &length));
     char byte = 'p';
-    reached = served.valid() && write(served.get(), &byte, 1) == 1 &&
-              read(client.get(), &byte, 1) == 1;
+    std::array<char, NI_MAXHOST> name{};
+    if (served.valid() && write(served.get(), &byte, 1) == 1 &&
+        read(client.get(), &byte, 1) == 1 &&
+        getnameinfo(reinterpret_cast<sockaddr*>(&seen), length, name.data(),
+                    name.size(), nullptr, 0, NI_NUMERICHOST) == 0) {
+      peer = name.data();
+    }
   });
-  return reached;
+  return peer;
 }
 
 }  // namespace pinion::testing_support

@@ -59,6 +59,13 @@ void Connect(TestHost& a, TestHost& b, const std::string& name);
 bool Reaches(TestHost& from, TestHost& to, const std::string& address,
              std::chrono::seconds limit = std::chrono::seconds(5));
 
+// The same to a port that is not the one that `to` listens on. The client's
+// address as `to` sees it; empty if it is not reached.
+std::string ReachesPort(TestHost& from, TestHost& to,
+                        const std::string& address, uint16_t port,
+                        uint16_t listen_port,
+                        std::chrono::seconds limit = std::chrono::seconds(5));
+
 }  // namespace pinion::testing_support
 
 #endif  // PINION_TESTS_SUPPORT_TEST_HOST_H_

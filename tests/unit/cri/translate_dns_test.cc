@@ -10,7 +10,7 @@ absl::StatusOr<state::DnsConfig> Dns(const api::DNSConfig& in) {
 }
 
 absl::StatusOr<state::PortMapping> Port(const api::PortMapping& in) {
-  return ToPortMapping(Field("port"), in, /*host_network=*/true);
+  return ToPortMapping(Field("port"), in);
 }
 
 TEST(CheckHostnameTest, FollowsRfc1123AndHostNameMax) {
@@ -91,7 +91,7 @@ TEST(ToPortMappingTest, ChecksRangesAndProtocol) {
 TEST(ToPortMappingTest, HostPortZeroMeansNone) {
   api::PortMapping port;
   port.set_protocol(api::SCTP);
-  const auto out = ToPortMapping(Field("port"), port, /*host_network=*/false);
+  const auto out = ToPortMapping(Field("port"), port);
   ASSERT_TRUE(out.ok()) << out.status();
   EXPECT_EQ(out->protocol(), state::PortMapping::SCTP);
   EXPECT_EQ(out->host_port(), 0u);

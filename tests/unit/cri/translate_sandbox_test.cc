@@ -261,15 +261,18 @@ TEST(TranslateSandboxTest, RefusesIllegalSandboxSecurity) {
       });
 }
 
-TEST(TranslateSandboxTest, HostPortsNeedTheHostNetworkForNow) {
+TEST(TranslateSandboxTest, HostPortsAreForEitherNetwork) {
   Request request = PodRequest();
-  request.mutable_config()->mutable_port_mappings(0)->set_host_port(80);
-  EXPECT_EQ(ToPodSpec(request).status().code(),
-            absl::StatusCode::kUnimplemented);
-  Security(request).mutable_namespace_options()->set_network(api::NODE);
-  const auto spec = ToPodSpec(request);
-  ASSERT_TRUE(spec.ok()) << spec.status();
-  EXPECT_EQ(spec->port_mappings(0).host_port(), 80u);
+  auto* mapping = request.mutable_config()->mutable_port_mappings(0);
+  mapping->set_host_port(80);
+  mapping->set_host_ip("::1");
+  for (const auto network : {api::POD, api::NODE}) {
+    Security(request).mutable_namespace_options()->set_network(network);
+    const auto spec = ToPodSpec(request);
+    ASSERT_TRUE(spec.ok()) << spec.status();
+    EXPECT_EQ(spec->port_mappings(0).host_port(), 80u);
+    EXPECT_EQ(spec->port_mappings(0).host_ip(), "::1");
+  }
 }
 
 TEST(TranslateSandboxTest, AcceptsTheLeastARequestMaySay) {

@@ -1,0 +1,58 @@
+// Ports of the node that lead to a pod (hostPort).
+//
+// Whoever connects to such a port of any of the node's addresses (or of one)
+// reaches the pod: from outside, from the node itself also over 127.0.0.1,
+// from pods. The pod sees the node's address as the client's: else it would
+// answer a neighbour on its own subnet directly, from an address that the
+// neighbour never asked. Over [::1] no port is reached: the kernel lets no
+// IPv6 loopback source leave the node.
+//
+// In nf_tables, in a table of our own named after the host link, which is
+// written anew as a whole; connections that exist go on.
+//
+// For 127.0.0.1 the host link has route_localnet=1 while there is a port, and
+// the table drops what comes from a pod for 127.0.0.0/8, before anything else
+// sees it: nothing that listens on the node's loopback is opened to pods.
+//
+// Stateless; one thread at a time per socket.
+
+#ifndef PINION_NETWORK_HOST_PORTS_H_
+#define PINION_NETWORK_HOST_PORTS_H_
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "ipam/ip_address.h"
+#include "network/addressing.h"
+#include "network/pod_network.h"
+#include "os/netlink.h"
+
+namespace pinion::network {
+
+// One pod's: its addresses (one a family) and the ports that lead there.
+struct HostPorts {
+  std::vector<ipam::IpAddress> addresses;
+  std::vector<HostPort> ports;
+};
+// By pod.
+using HostPortTable = std::map<std::string, HostPorts>;
+
+// AlreadyExists, naming port and pod, if another pod than `pod_id` has one of
+// these ports. InvalidArgument for a host address that is none.
+absl::Status CheckHostPorts(const HostPortTable& table,
+                            const std::string& pod_id,
+                            const std::vector<HostPort>& ports);
+
+// Puts the rules in place, or removes them if there is no port. `link` is the
+// host link's name.
+absl::Status ReplaceHostPorts(os::NetlinkSocket& netfilter,
+                              const std::string& link,
+                              const std::vector<FamilyPlan>& plans,
+                              const HostPortTable& table);
+
+}  // namespace pinion::network
+
+#endif  // PINION_NETWORK_HOST_PORTS_H_

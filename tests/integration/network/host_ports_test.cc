@@ -1,0 +1,179 @@
+// Ports of the node that lead to pods.
+
+#include <gmock/gmock.h>
+
+#include "tests/integration/network/network_bed.h"
+
+namespace pinion::network {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+using testing_support::ReachesPort;
+
+constexpr std::chrono::seconds kInVain(1);
+
+class HostPortsTest : public NetworkTest {
+ protected:
+  HostPortsTest() {
+    options_.range = "10.7.1.0/24,fd00:7::/64";
+    node_.Shell(
+        "ip link set lo up && "
+        "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1");
+    // A neighbour beyond the node, on another network.
+    Connect(node_, neighbour_, "wire");
+    node_.Shell(
+        "ip address add 192.0.2.1/24 dev wire && "
+        "ip address add 2001:db8::1/64 dev wire nodad");
+    neighbour_.Shell(
+        "ip address add 192.0.2.9/24 dev wire && "
+        "ip address add 2001:db8::9/64 dev wire nodad");
+  }
+
+  absl::StatusOr<PodAddresses> Attach(Pod& pod, uint16_t host_port,
+                                      const std::string& host_ip = "") {
+    AttachRequest request = pod.Request();
+    request.host_ports.push_back(
+        {HostPort::Protocol::kTcp, host_port, 80, host_ip});
+    return network_->Attach(request);
+  }
+
+  std::string Tables() { return node_.Shell("nft list ruleset"); }
+  std::string RouteLocalnet() {
+    return node_.Shell("sysctl -n net.ipv4.conf.pinion-host.route_localnet");
+  }
+
+  TestHost neighbour_;
+};
+
+TEST_F(HostPortsTest, LeadToThePodFromEverywhere) {
+  ASSERT_TRUE(Start().ok());
+  Pod pod, other;
+  const auto addresses = Attach(pod, 12000);
+  ASSERT_TRUE(addresses.ok()) << addresses.status();
+  ASSERT_TRUE(network_->Attach(other.Request()).ok());
+  // The node, over each of its addresses; the pod sees the node.
+  for (const char* const address : {"127.0.0.1", "192.0.2.1", "10.7.1.1"}) {
+    EXPECT_EQ(ReachesPort(node_, pod.host, address, 12000, 80), "10.7.1.1")
+        << address;
+  }
+  EXPECT_EQ(ReachesPort(node_, pod.host, "2001:db8::1", 12000, 80),
+            "fd00:7::1");
+  // Others: a neighbour, a pod, the pod itself.
+  EXPECT_EQ(ReachesPort(neighbour_, pod.host, "192.0.2.1", 12000, 80),
+            "10.7.1.1");
+  EXPECT_EQ(ReachesPort(neighbour_, pod.host, "2001:db8::1", 12000, 80),
+            "fd00:7::1");
+  EXPECT_EQ(ReachesPort(other.host, pod.host, "10.7.1.1", 12000, 80),
+            "10.7.1.1");
+  EXPECT_EQ(ReachesPort(pod.host, pod.host, "10.7.1.1", 12000, 80), "10.7.1.1");
+  // What goes to the pod's own address comes from whom it comes.
+  EXPECT_EQ(ReachesPort(other.host, pod.host, addresses->ip, 80, 80),
+            "10.7.1.3");
+}
+
+TEST_F(HostPortsTest, OfOneAddressAreNoOthers) {
+  ASSERT_TRUE(Start().ok());
+  Pod one, two;
+  ASSERT_TRUE(Attach(one, 80, "192.0.2.1").ok());
+  ASSERT_TRUE(Attach(two, 80, "127.0.0.1").ok());
+  EXPECT_EQ(ReachesPort(neighbour_, one.host, "192.0.2.1", 80, 80), "10.7.1.1");
+  EXPECT_EQ(ReachesPort(node_, two.host, "127.0.0.1", 80, 80), "10.7.1.1");
+  EXPECT_EQ(ReachesPort(node_, one.host, "10.7.1.1", 80, 80, kInVain), "");
+}
+
+TEST_F(HostPortsTest, BelongToOnePodAtATime) {
+  ASSERT_TRUE(Start().ok());
+  Pod one, two;
+  ASSERT_TRUE(Attach(one, 12000).ok());
+  ASSERT_TRUE(Attach(one, 12000).ok()) << "attach is idempotent";
+  const absl::Status taken = Attach(two, 12000, "192.0.2.1").status();
+  EXPECT_EQ(taken.code(), absl::StatusCode::kAlreadyExists) << taken;
+  EXPECT_THAT(std::string(taken.message()),
+              HasSubstr("host 192.0.2.1 port 12000 leads to pod sandbox " +
+                        ShortId(one.id)));
+  EXPECT_EQ(Addresses("10.7.1.0/24", "in_use"), 1);
+  ASSERT_TRUE(network_->Detach(one.id).ok());
+  ASSERT_TRUE(Attach(two, 12000).ok());
+  EXPECT_NE(ReachesPort(node_, two.host, "127.0.0.1", 12000, 80), "");
+}
+
+TEST_F(HostPortsTest, AreGoneWithThePod) {
+  ASSERT_TRUE(Start().ok());
+  EXPECT_EQ(RouteLocalnet(), "0\n");
+  Pod pod;
+  ASSERT_TRUE(Attach(pod, 12000).ok());
+  EXPECT_THAT(Tables(), HasSubstr("12000"));
+  EXPECT_EQ(RouteLocalnet(), "1\n");
+  ASSERT_TRUE(network_->Detach(pod.id).ok());
+  EXPECT_THAT(Tables(), Not(HasSubstr("pinion-host-ports")));
+  EXPECT_EQ(RouteLocalnet(), "0\n");
+}
+
+TEST_F(HostPortsTest, AFailedAttachLeavesNone) {
+  ASSERT_TRUE(Start().ok());
+  Pod pod;
+  pod.host.Shell("ip link add eth0 type veth peer name other");
+  EXPECT_FALSE(Attach(pod, 12000).ok());
+  EXPECT_THAT(Tables(), Not(HasSubstr("pinion-host-ports")));
+}
+
+TEST_F(HostPortsTest, OutliveTheDaemonAndAreReconciled) {
+  ASSERT_TRUE(Start().ok());
+  Pod kept, gone;
+  ASSERT_TRUE(Attach(kept, 12000).ok());
+  ASSERT_TRUE(Attach(gone, 12001).ok());
+  ASSERT_TRUE(Start().ok());
+  EXPECT_NE(ReachesPort(node_, kept.host, "127.0.0.1", 12000, 80), "");
+  KnownPod known = {kept.id, {"10.7.1.2", "fd00:7::2"}, {}};
+  known.host_ports.push_back({HostPort::Protocol::kTcp, 12000, 80, ""});
+  ASSERT_TRUE(network_->Reconcile({known}).ok());
+  EXPECT_NE(ReachesPort(node_, kept.host, "127.0.0.1", 12000, 80), "");
+  EXPECT_THAT(Tables(), Not(HasSubstr("12001")));
+  Pod next;
+  EXPECT_EQ(Attach(next, 12000).status().code(),
+            absl::StatusCode::kAlreadyExists);
+}
+
+// The node's own services on loopback stay its own (CVE-2020-8558).
+TEST_F(HostPortsTest, OpenNoWayToTheNodesLoopback) {
+  ASSERT_TRUE(Start().ok());
+  Pod pod, attacker;
+  ASSERT_TRUE(Attach(pod, 12000).ok());
+  ASSERT_TRUE(network_->Attach(attacker.Request()).ok());
+  attacker.host.Shell(
+      "ip link set lo down && ip route flush table local && "
+      "ip route add local 10.7.1.3 dev eth0 table local && "
+      "ip route add 127.0.0.0/8 via 10.7.1.1 dev eth0 src 10.7.1.3 && "
+      "sysctl -qw net.ipv4.conf.all.route_localnet=1");
+  EXPECT_EQ(ReachesPort(attacker.host, node_, "127.0.0.1", 81, 81, kInVain),
+            "");
+  // The rule is what keeps it out.
+  node_.Shell("nft flush chain ip pinion-host-ports guard");
+  EXPECT_NE(ReachesPort(attacker.host, node_, "127.0.0.1", 81, 81), "");
+}
+
+TEST_F(HostPortsTest, NeedTheHostLink) {
+  options_.host_link = false;
+  ASSERT_TRUE(Start().ok());
+  Pod pod;
+  EXPECT_EQ(Attach(pod, 12000).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(HostPortsTest, AThousandFitIntoOneTransaction) {
+  ASSERT_TRUE(Start().ok());
+  Pod pod;
+  AttachRequest request = pod.Request();
+  for (uint16_t port = 20000; port < 21000; ++port) {
+    request.host_ports.push_back({HostPort::Protocol::kUdp, port, port, ""});
+  }
+  request.host_ports.push_back({HostPort::Protocol::kTcp, 20000, 80, ""});
+  const auto addresses = network_->Attach(request);
+  ASSERT_TRUE(addresses.ok()) << addresses.status();
+  EXPECT_NE(ReachesPort(node_, pod.host, "127.0.0.1", 20000, 80), "");
+  EXPECT_TRUE(network_->Detach(pod.id).ok());
+}
+
+}  // namespace
+}  // namespace pinion::network
