@@ -301,7 +301,7 @@ bed_cleanup() {
     find "$parent" -depth -type d -exec rmdir {} \;
   fi
   if [[ -n ${RESULTS:-} ]]; then
-    cp "$bed_scratch"/*.log "$RESULTS/" 2>/dev/null
+    cp "$bed_scratch"/*.log "$bed_scratch"/*-report.json "$RESULTS/" 2>/dev/null
     cp -r "$bed_scratch/logs" "$RESULTS/container-logs"
   elif ((bed_failed > 0 || code != 0)) && [[ -e $bed_scratch/piniond.log ]]; then
     echo "the end of piniond's log:"
