@@ -83,6 +83,7 @@ std::string ContainerInfo(const runtime::ContainerSnapshot& container,
        {"argv", List(container->argv())},
        {"workingDir", container->working_dir()},
        {"privileged", container->spec().security().privileged()},
+       {"apparmorProfile", container->apparmor_profile()},
        {"tty", container->spec().tty()},
        {"stopSignal", container->stop_signal()},
        {"layers", List(container->layer_dirs())},
@@ -120,6 +121,10 @@ std::string VersionInfo(const std::string& version) {
 
 std::string CgroupInfo(const std::string& driver) {
   return Dump({{"driver", driver}});
+}
+
+std::string AppArmorInfo(const runtime::AppArmorState& state) {
+  return Dump({{"enabled", state.enabled}, {"error", state.error}});
 }
 
 }  // namespace pinion::cri

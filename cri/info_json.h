@@ -27,6 +27,7 @@ std::string ImageInfoJson(const image::ImageInfo& image);
 std::string NetworkInfo(const network::Readiness& readiness);
 std::string VersionInfo(const std::string& version);
 std::string CgroupInfo(const std::string& driver);
+std::string AppArmorInfo(const runtime::AppArmorState& state);
 
 }  // namespace pinion::cri
 

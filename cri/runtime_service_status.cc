@@ -35,8 +35,8 @@ StatusRpcs::StatusRpcs(const Options& options, const Dependencies& dependencies)
       version_(dependencies.version),
       config_json_(dependencies.config_json),
       network_(*dependencies.network),
-      user_namespaces_(dependencies.runtime != nullptr &&
-                       dependencies.runtime->HasUserNamespaces()) {}
+      runtime_(dependencies.runtime),
+      user_namespaces_(runtime_ != nullptr && runtime_->HasUserNamespaces()) {}
 
 absl::Status StatusRpcs::Version(const api::VersionRequest&,
                                  api::VersionResponse* response) {
@@ -75,6 +75,9 @@ absl::Status StatusRpcs::Status(const api::StatusRequest& request,
     info["config"] = config_json_ ? config_json_() : "{}";
     info["version"] = VersionInfo(version_);
     info["network"] = NetworkInfo(readiness);
+    if (runtime_ != nullptr) {
+      info["apparmor"] = AppArmorInfo(runtime_->GetAppArmorState());
+    }
     info["cgroup"] = CgroupInfo(DriverName(cgroup_driver_));
   }
   return absl::OkStatus();

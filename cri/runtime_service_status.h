@@ -38,6 +38,7 @@ class StatusRpcs {
   const std::string version_;
   const std::function<std::string()> config_json_;
   network::PodNetwork& network_;
+  const runtime::Runtime* const runtime_;
   const bool user_namespaces_;
 };
 

@@ -194,24 +194,6 @@ absl::StatusOr<plan::DeviceSet> DevicesOf(const state::ContainerSpec& spec) {
   return set;
 }
 
-std::string AppArmorOf(const state::ContainerSecurity& security) {
-  if (security.privileged() ||
-      security.apparmor().kind() != state::AppArmorProfile::LOCALHOST) {
-    return "";
-  }
-  return security.apparmor().name();
-}
-
-// Else the kernel would refuse the profile's name with a bare EINVAL.
-absl::Status CheckAppArmor(const std::string& profile) {
-  if (profile.empty()) return absl::OkStatus();
-  const auto enabled =
-      os::ReadFileAt(AT_FDCWD, "/sys/module/apparmor/parameters/enabled");
-  if (enabled.ok() && absl::StartsWith(*enabled, "Y")) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(
-      "AppArmor profile ", profile, ": this node's kernel has no AppArmor"));
-}
-
 std::vector<launch::Rlimit> Rlimits() {
   rlimit own = {};
   if (getrlimit(RLIMIT_NOFILE, &own) != 0) return {};
@@ -309,7 +291,7 @@ absl::Status AddIdentity(Context& context,
   PINION_ASSIGN_OR_RETURN(launch.seccomp_program,
                           SeccompOf(context, container, launch.capabilities));
   launch.seccomp_flags = container.seccomp_flags();
-  launch.apparmor_profile = AppArmorOf(spec.security());
+  launch.apparmor_profile = container.apparmor_profile();
   launch.rlimits = Rlimits();
   launch.user_namespace =
       LaunchUserNamespace(container, spec.security().namespaces());
@@ -353,7 +335,6 @@ absl::StatusOr<state::ContainerRecord> ResolveContainer(
   PINION_RETURN_IF_ERROR(CheckNamespaces(context, pod, spec));
   PINION_RETURN_IF_ERROR(CheckContainerUserNamespace(pod.spec(), spec));
   PINION_RETURN_IF_ERROR(CheckMountSources(spec));
-  PINION_RETURN_IF_ERROR(CheckAppArmor(AppArmorOf(spec.security())));
   PINION_RETURN_IF_ERROR(DevicesOf(spec).status());
   PINION_ASSIGN_OR_RETURN(const std::vector<std::string> argv,
                           ContainerArgv(spec, image.config));
@@ -399,6 +380,8 @@ absl::StatusOr<state::ContainerRecord> ResolveContainer(
   record.set_working_dir(!spec.working_dir().empty() ? spec.working_dir()
                          : !image_dir.empty()        ? image_dir
                                                      : "/");
+  PINION_ASSIGN_OR_RETURN(*record.mutable_apparmor_profile(),
+                          context.apparmor.Resolve(spec.security()));
   // What is left to fail at the start is the kernel's to say.
   PINION_ASSIGN_OR_RETURN(const launch::Capabilities capabilities,
                           CapabilitiesOf(record));

@@ -18,6 +18,7 @@
 #include "absl/synchronization/mutex.h"
 #include "os/reactor.h"
 #include "os/unique_fd.h"
+#include "runtime/apparmor.h"
 #include "runtime/events.h"
 #include "runtime/exec_table.h"
 #include "runtime/instruments.h"
@@ -57,6 +58,7 @@ struct Context {
   std::unique_ptr<Records> records;
   std::unique_ptr<WritableLayers> writable_layers;
   plan::SeccompCompiler seccomp;
+  AppArmor apparmor;
   ObjectTable objects;
   EventHub events;
   ExecTable execs;

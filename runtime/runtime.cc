@@ -151,6 +151,9 @@ class RuntimeImpl final : public Runtime {
   bool HasUserNamespaces() const override {
     return context_->user_namespaces.ok();
   }
+  AppArmorState GetAppArmorState() const override {
+    return {context_->apparmor.enabled(), context_->apparmor.error()};
+  }
 
   absl::Status CheckpointContainer(const std::string& container_id,
                                    const std::string& location,
@@ -233,6 +236,16 @@ os::UniqueFd EmptyMounts(const std::string& root) {
   return os::UniqueFd();
 }
 
+// Ahead of the first container, which would wait for it.
+void LoadProfile(Context& context) {
+  const absl::Status status = context.apparmor.LoadDefault();
+  if (status.ok()) return;
+  Log(LogLevel::kWarning,
+      "containers that ask for no AppArmor profile are unconfined: pinion's "
+      "own cannot be loaded",
+      {{"error", status.ToString()}});
+}
+
 absl::StatusOr<std::string> ReadBootId() {
   PINION_ASSIGN_OR_RETURN(
       std::string id,
@@ -269,6 +282,9 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(
   context->work = std::make_unique<WorkQueue>(kWorkThreads);
   PINION_ASSIGN_OR_RETURN(context->reactor, os::Reactor::Create());
   PINION_RETURN_IF_ERROR_AS(Recover(*context), "recovery");
+  if (context->apparmor.enabled()) {
+    context->work->Add([context = context.get()] { LoadProfile(*context); });
+  }
   context->warm = std::make_unique<WarmPool>(
       options.warm_pods, context->monitor_image.get(), *context->reactor);
   return std::make_unique<RuntimeImpl>(std::move(context));

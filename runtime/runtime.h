@@ -42,6 +42,13 @@ struct ExecResult {
   int32_t exit_code = 0;
 };
 
+struct AppArmorState {
+  // The kernel has it.
+  bool enabled = false;
+  // Why pinion's own profile cannot be loaded; empty if it can.
+  std::string error;
+};
+
 struct Options {
   // Persistent: state.db, layers/, containers/. Default /var/lib/pinion.
   std::string root;
@@ -125,6 +132,8 @@ class Runtime {
   // Whether pods can have user namespaces of their own: kernel and file system
   // of the root directory, tried out once.
   virtual bool HasUserNamespaces() const { return false; }
+  // Waits for nothing.
+  virtual AppArmorState GetAppArmorState() const = 0;
 
   // Writes a checkpoint of the running container to the file `location`
   // (absolute); the container runs on, whatever happens. `timeout` zero: five

@@ -53,6 +53,7 @@ class FakeRuntime : public runtime::Runtime {
   // Tests publish what they like.
   runtime::EventHub events;
   std::set<std::string> handlers = {""};
+  runtime::AppArmorState apparmor;
 
   absl::StatusOr<std::string> RunPod(const state::PodSpec& spec) override;
   absl::Status StopPod(const std::string& id) override;
@@ -86,6 +87,7 @@ class FakeRuntime : public runtime::Runtime {
   absl::Status CheckpointContainer(const std::string& container_id,
                                    const std::string& location,
                                    std::chrono::seconds timeout) override;
+  runtime::AppArmorState GetAppArmorState() const override { return apparmor; }
   std::string NetnsPath(const state::PodRecord& pod) const override;
   absl::Status UpdateContainer(const std::string& id,
                                const state::Resources& changes) override;

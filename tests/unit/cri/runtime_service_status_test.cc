@@ -56,6 +56,7 @@ TEST_F(StatusRpcsTest, VerboseInfoIsJson) {
   EXPECT_EQ(at("version")["runtimeVersion"], "1.2.3");
   EXPECT_EQ(at("network")["ready"], true);
   EXPECT_EQ(at("cgroup")["driver"], "systemd");
+  EXPECT_EQ(at("apparmor")["enabled"], false);
 }
 
 TEST_F(StatusRpcsTest, RuntimeConfigNamesTheDriver) {

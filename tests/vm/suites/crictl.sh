@@ -55,6 +55,24 @@ start_limited() {
     "$leaf"
 }
 
+# The profile that nobody asked for, and that it bites: writing 1 there would
+# change what the console shows.
+measure_armour() {
+  bed_step "AppArmor"
+  check "the profile of the first process" "pinion-default (enforce)" \
+    "$(crictl exec -s "$id" cat /proc/1/attr/current)"
+  check "and of an exec" "pinion-default (enforce)" \
+    "$(crictl exec -s "$id" cat /proc/self/attr/current)"
+  check "as inspect says" pinion-default \
+    "$(crictl inspect "$id" | get info apparmorProfile)"
+  check "and info" '{"enabled": true, "error": ""}' \
+    "$(crictl info | get apparmor)"
+  check_match "the node's switches" "Permission denied" \
+    "$(crictl exec -s "$id" sh -c 'echo 1 >/proc/sysrq-trigger' 2>&1)"
+  check "its own files and processes" ok "$(crictl exec -s "$id" sh -c \
+    'echo ok >/tmp/x && kill -0 1 && cat /tmp/x')"
+}
+
 # Each metric against the file it comes from, in a container that has used its
 # limits; then the limits themselves, changed.
 measure_limited() {
@@ -116,6 +134,7 @@ shake_systemd() {
 
 bed_start
 start_limited
+measure_armour
 measure_limited
 shake_systemd
 bed_failed=$((bed_failed + (roundtrip == 0 ? 0 : 1)))
