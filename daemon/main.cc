@@ -128,6 +128,7 @@ int Serve(const Flags& flags, Config config) {
 }
 
 int Main(const std::vector<std::string>& arguments) {
+  OpenStandardStreams();
   const auto flags = ParseFlags(arguments);
   if (!flags.ok()) return Complain(flags.status(), kUsage);
   if (flags->help) {

@@ -16,6 +16,13 @@ constexpr rlim_t kWantedFiles = 1 << 20;
 
 }  // namespace
 
+void OpenStandardStreams() {
+  for (int fd = 0; fd <= 2; ++fd) {
+    // The lowest free number (open(2)), and those below are taken.
+    if (fcntl(fd, F_GETFD) < 0) (void)open("/dev/null", O_RDWR);
+  }
+}
+
 void TuneMalloc() {
   mallopt(M_ARENA_MAX, 2);
   mallopt(M_TRIM_THRESHOLD, 128 << 10);

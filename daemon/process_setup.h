@@ -6,6 +6,10 @@
 
 namespace pinion::daemon {
 
+// Standard streams that were closed become /dev/null: else the first sockets
+// would get their numbers, and log lines would be written to a client.
+void OpenStandardStreams();
+
 // Few malloc arenas and memory that goes back to the kernel: the daemon has
 // many short-lived threads, and 64 MiB of address space each would add up in
 // resident pages (mallopt(3)).

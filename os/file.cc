@@ -62,7 +62,17 @@ absl::StatusOr<std::string> ReadFd(int fd, const std::string& name,
 
 absl::StatusOr<std::string> ReadFileAt(int dir, const std::string& path,
                                        size_t limit) {
-  PINION_ASSIGN_OR_RETURN(UniqueFd fd, OpenAt(dir, path, O_RDONLY));
+  // O_NONBLOCK: the open of a FIFO would wait for a writer.
+  PINION_ASSIGN_OR_RETURN(UniqueFd fd,
+                          OpenAt(dir, path, O_RDONLY | O_NONBLOCK));
+  struct stat st = {};
+  if (fstat(fd.get(), &st) != 0) {
+    return ErrnoStatus(absl::StrCat("fstat ", path));
+  }
+  if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, " is no regular file"));
+  }
   return ReadFd(fd.get(), path, limit);
 }
 

@@ -30,7 +30,8 @@ absl::StatusOr<UniqueFd> OpenAt(int dir, const std::string& path, int flags,
 absl::StatusOr<UniqueFd> OpenInRoot(int root, const std::string& path,
                                     int flags, mode_t mode = 0);
 
-// The whole file; ResourceExhausted if it is longer than `limit` bytes.
+// The whole file; ResourceExhausted if it is longer than `limit` bytes,
+// FailedPrecondition if it is a FIFO, a device or a socket.
 absl::StatusOr<std::string> ReadFileAt(int dir, const std::string& path,
                                        size_t limit = size_t{1} << 20);
 absl::StatusOr<std::string> ReadFd(int fd, const std::string& name,

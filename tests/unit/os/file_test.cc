@@ -43,6 +43,12 @@ TEST_F(FileTest, ReadsAreBounded) {
             absl::StatusCode::kResourceExhausted);
 }
 
+TEST_F(FileTest, AFifoIsRefusedAndNotWaitedFor) {
+  ASSERT_EQ(mkfifoat(fd_.get(), "fifo", 0600), 0);
+  const auto read = ReadFileAt(fd_.get(), "fifo");
+  EXPECT_TRUE(absl::IsFailedPrecondition(read.status())) << read.status();
+}
+
 TEST_F(FileTest, PathsCannotLeaveTheRoot) {
   ASSERT_TRUE(MakeDirAt(fd_.get(), "root", 0700).ok());
   ASSERT_TRUE(ReplaceFileAt(fd_.get(), "secret", "s", 0600).ok());
