@@ -22,6 +22,7 @@
 
 #include "admin.pb.h"
 #include "ipam/pool_reader.h"
+#include "tests/support/eventually.h"
 #include "tests/support/test_archive.h"
 
 namespace pinion::testing {
@@ -361,6 +362,14 @@ void DaemonBed::RemoveAll() {
     const absl::Status removed = RemovePod(pod.id());
     EXPECT_TRUE(removed.ok()) << removed;
   }
+}
+
+void DaemonBed::AwaitLog(const std::string& pod_name,
+                         const std::string& container_name) const {
+  EXPECT_TRUE(testing_support::Eventually([&] {
+    return !LogLines(pod_name, container_name).empty();
+  })) << "nothing in the log of "
+      << pod_name << "/" << container_name;
 }
 
 std::vector<std::string> DaemonBed::LogLines(

@@ -93,6 +93,9 @@ class DaemonBed {
   // The message part of each line of a container's log.
   std::vector<std::string> LogLines(const std::string& pod_name,
                                     const std::string& container_name) const;
+  // Until there is one; the test fails after a minute.
+  void AwaitLog(const std::string& pod_name,
+                const std::string& container_name) const;
 
  private:
   void WriteConfig(const std::string& extra_toml);

@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <thread>
 #include <utility>
 
 #include "tests/integration/daemon/one_container_test.h"
@@ -149,7 +148,7 @@ TEST_F(IdentityTest, TheImagesStopSignalUnlessTheRequestHasOne) {
     config.mutable_image()->set_image(kSettings);
     config.set_stop_signal(signal);
     const std::string id = bed_.RunContainer(pod, pod_config, config);
-    while (bed_.LogLines("stop", name).empty()) std::this_thread::yield();
+    bed_.AwaitLog("stop", name);
     const auto shown = bed_.Status(id).stop_signal();
     cri::StopContainerRequest stop;
     stop.set_container_id(id);

@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
-#include <thread>
 
 #include "os/sqlite.h"
 #include "tests/support/daemon_bed.h"
@@ -218,9 +217,7 @@ TEST(LifecycleTest, StopSendsTheSignalThenKills) {
                                      "while :; do sleep 0.05; done"});
   polite.set_stop_signal(cri::SIGNAL_SIGUSR1);
   const std::string id = bed.RunContainer(pod, config, polite);
-  while (bed.LogLines("graceful", "polite").empty()) {
-    std::this_thread::yield();
-  }
+  bed.AwaitLog("graceful", "polite");
   cri::StopContainerRequest stop;
   stop.set_container_id(id);
   stop.set_timeout(60);
@@ -234,9 +231,7 @@ TEST(LifecycleTest, StopSendsTheSignalThenKills) {
       bed.ContainerConfig("stubborn", {"sh", "-c",
                                        "trap '' TERM; echo up; "
                                        "while :; do sleep 0.05; done"}));
-  while (bed.LogLines("graceful", "stubborn").empty()) {
-    std::this_thread::yield();
-  }
+  bed.AwaitLog("graceful", "stubborn");
   stop.set_container_id(stubborn);
   stop.set_timeout(1);
   ASSERT_TRUE(bed.client().Call(stop, &response).ok());
@@ -320,7 +315,7 @@ TEST(LifecycleTest, LogsCanBeRotated) {
                                   "echo one; while [ ! -e /go ]; "
                                   "do sleep 0.02; done; echo two; "
                                   "sleep 1000"}));
-  while (bed.LogLines("rotate", "app").size() < 1) std::this_thread::yield();
+  bed.AwaitLog("rotate", "app");
   const std::string log = bed.dir() + "/logs/rotate/app.log";
   std::filesystem::rename(log, log + ".1");
   cri::ReopenContainerLogRequest reopen;
@@ -328,7 +323,7 @@ TEST(LifecycleTest, LogsCanBeRotated) {
   cri::ReopenContainerLogResponse response;
   ASSERT_TRUE(bed.client().Call(reopen, &response).ok());
   bed.Exec(id, {"touch", "/go"});
-  while (bed.LogLines("rotate", "app").size() < 1) std::this_thread::yield();
+  bed.AwaitLog("rotate", "app");
   EXPECT_EQ(bed.LogLines("rotate", "app"), std::vector<std::string>{"two"});
 }
 

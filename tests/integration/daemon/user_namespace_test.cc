@@ -9,7 +9,6 @@
 #include <fstream>
 #include <functional>
 #include <memory>
-#include <thread>
 
 #include "tests/integration/daemon/scratch_mount.h"
 #include "tests/support/daemon_bed.h"
@@ -295,7 +294,7 @@ TEST_F(UserNamespaceTest, Statistics) {
   const std::string id = bed_.RunContainer(
       pod, pod_config,
       Config("head -c 300000 /dev/zero > /file; echo up; sleep 1000"));
-  while (bed_.LogLines("stats", "app").empty()) std::this_thread::yield();
+  bed_.AwaitLog("stats", "app");
   cri::ContainerStatsRequest request;
   request.set_container_id(id);
   cri::ContainerStatsResponse response;
