@@ -179,6 +179,24 @@ absl::Status CheckHostPorts(const HostPortTable& table,
   return absl::OkStatus();
 }
 
+absl::Status CheckReachable(const std::vector<HostPort>& ports,
+                            const std::vector<FamilyPlan>& plans) {
+  for (const HostPort& port : ports) {
+    PINION_ASSIGN_OR_RETURN(const std::optional<IpAddress> host,
+                            HostAddress(port));
+    const bool leads = std::any_of(
+        plans.begin(), plans.end(), [&host](const FamilyPlan& plan) {
+          return plan.node && (!host || host->family() == plan.range.family());
+        });
+    if (leads) continue;
+    return absl::FailedPreconditionError(
+        absl::StrCat("host ", Describe(port),
+                     " would lead nowhere: pods on this node have no address "
+                     "of that family; see network.range"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReplaceHostPorts(NetlinkSocket& netfilter, const std::string& link,
                               const std::vector<FamilyPlan>& plans,
                               const HostPortTable& table) {

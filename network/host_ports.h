@@ -14,6 +14,11 @@
 // the table drops what comes from a pod for 127.0.0.0/8, before anything else
 // sees it: nothing that listens on the node's loopback is opened to pods.
 //
+// Not undone for what is older than the rules: a UDP flow that has been led
+// somewhere goes on there while its packets come (nf_conntrack). Whoever
+// flushes the node's whole ruleset takes these rules away until the next pod
+// with ports, or the next change of the link.
+//
 // Stateless; one thread at a time per socket.
 
 #ifndef PINION_NETWORK_HOST_PORTS_H_
@@ -45,6 +50,11 @@ using HostPortTable = std::map<std::string, HostPorts>;
 absl::Status CheckHostPorts(const HostPortTable& table,
                             const std::string& pod_id,
                             const std::vector<HostPort>& ports);
+
+// FailedPrecondition, naming the port, if it would lead nowhere: pods, or the
+// node, have no address of its family.
+absl::Status CheckReachable(const std::vector<HostPort>& ports,
+                            const std::vector<FamilyPlan>& plans);
 
 // Puts the rules in place, or removes them if there is no port. `link` is the
 // host link's name.

@@ -298,13 +298,14 @@ absl::StatusOr<PodAddresses> MacvlanNetwork::AttachWith(
   PodLink link;
   {
     absl::MutexLock host_lock(&host_mutex_);
-    if (!request.host_ports.empty()) {
-      PINION_RETURN_IF_ERROR(OpenHostPorts(request.pod_id, addresses));
-    }
     PINION_ASSIGN_OR_RETURN(link,
                             CreatePodLink(host_, pod, request.netns_fd, spec));
   }
   PINION_RETURN_IF_ERROR(ConfigurePodLink(pod, spec, link, pod_addresses));
+  // Last: no way leads to an address that another pod may still get.
+  if (!request.host_ports.empty()) {
+    PINION_RETURN_IF_ERROR(OpenHostPorts(request.pod_id, addresses));
+  }
 
   // Nobody but pinion is on the automatic parent.
   if (options_.parent != kAutoParent) {
@@ -328,34 +329,59 @@ absl::Status MacvlanNetwork::ReserveHostPorts(const AttachRequest& request) {
   absl::MutexLock host_lock(&host_mutex_);
   PINION_RETURN_IF_ERROR(
       CheckHostPorts(host_ports_, request.pod_id, request.host_ports));
+  PINION_RETURN_IF_ERROR(CheckReachable(request.host_ports, Plans()));
+  WarnWithoutForwarding();
   host_ports_[request.pod_id] = {{}, request.host_ports};
+  host_ports_used_ = true;
   return absl::OkStatus();
+}
+
+void MacvlanNetwork::WarnWithoutForwarding() {
+  const auto forwards =
+      os::ReadFileAt(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", 16);
+  if (!forwards.ok() || *forwards != "0\n") return;
+  Log(LogLevel::kWarning,
+      "host ports are reached from this node only: net.ipv4.ip_forward is 0");
 }
 
 absl::Status MacvlanNetwork::OpenHostPorts(
     const std::string& pod_id, const std::vector<IpAddress>& addresses) {
+  absl::MutexLock host_lock(&host_mutex_);
   host_ports_[pod_id].addresses = addresses;
   return ApplyHostPorts();
 }
 
 absl::Status MacvlanNetwork::CloseHostPorts(const std::string& pod_id) {
+  // Most nodes have no such pod; the others' locks are not waited for then.
+  if (!host_ports_used_) return absl::OkStatus();
   absl::MutexLock host_lock(&host_mutex_);
-  if (host_ports_.erase(pod_id) == 0) return absl::OkStatus();
+  if (host_ports_.erase(pod_id) == 0 && !host_ports_stale_) {
+    return absl::OkStatus();
+  }
   return ApplyHostPorts();
 }
 
 absl::Status MacvlanNetwork::ApplyHostPorts() {
+  const absl::Status status = WriteHostPorts();
+  host_ports_stale_ = !status.ok();
+  if (host_ports_stale_) host_ports_used_ = true;
+  return status;
+}
+
+absl::Status MacvlanNetwork::WriteHostPorts() {
   if (!options_.host_link) return absl::OkStatus();
   if (!netfilter_.ok()) {
     return host_ports_.empty() ? absl::OkStatus() : netfilter_.status();
   }
   const std::string& name = options_.host_link_name;
-  PINION_ASSIGN_OR_RETURN_AS(const Link link, FindLink(host_, name),
-                             "host ports");
+  const auto link = FindLink(host_, name);
+  // Without it the rules can still be taken away; its setting went with it.
+  if (!link.ok() && !absl::IsNotFound(link.status())) return link.status();
   const auto route_localnet =
       [&](uint32_t value) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+        if (!link.ok()) return absl::OkStatus();
         os::NetlinkBatch batch;
-        AppendRouteLocalnet(batch, link.index, name, value);
+        AppendRouteLocalnet(batch, link->index, name, value);
         return host_.Transact(batch);
       };
   // Never without the rule that keeps pods from the node's loopback.
@@ -368,19 +394,19 @@ absl::Status MacvlanNetwork::ApplyHostPorts() {
 absl::Status MacvlanNetwork::Detach(const std::string& pod_id) {
   PINION_ASSIGN_OR_RETURN_AS(const Owner owner, Owner::FromId(pod_id),
                              "detach");
-  absl::Status closed;
   {
     absl::ReaderMutexLock lock(&mutex_);
     // First the way to the address, then the address.
-    closed = CloseHostPorts(pod_id);
+    // It stays taken while a way may lead to it.
+    PINION_RETURN_IF_ERROR(CloseHostPorts(pod_id));
     for (const AddressSpace& space : spaces_) space.pool->Release(owner);
-    if (unclaimed_.empty()) return closed;
+    if (unclaimed_.empty()) return absl::OkStatus();
   }
   absl::MutexLock lock(&mutex_);
   std::erase_if(unclaimed_, [&pod_id](const KnownPod& pod) {
     return pod.pod_id == pod_id;
   });
-  return closed;
+  return absl::OkStatus();
 }
 
 absl::Status MacvlanNetwork::SetPodCidr(const std::string& pod_cidr) {
@@ -432,10 +458,9 @@ absl::Status MacvlanNetwork::Reconcile(const std::vector<KnownPod>& pods) {
     owners.insert(owner);
   }
   absl::MutexLock lock(&mutex_);
-  PINION_RETURN_IF_ERROR(RestoreHostPorts(pods));
   if (spaces_.empty()) {
     unclaimed_ = pods;
-    return absl::OkStatus();
+    return RestoreHostPorts(pods);
   }
   for (const AddressSpace& space : spaces_) {
     const uint64_t freed = space.pool->Sweep(
@@ -444,7 +469,10 @@ absl::Status MacvlanNetwork::Reconcile(const std::vector<KnownPod>& pods) {
     Log(LogLevel::kInfo, "freed addresses of pods that are gone",
         {{"pool", space.plan.range.name()}, {"addresses", freed}});
   }
-  return ClaimKnown(pods);
+  // Whatever becomes of ports: nobody else gets a running pod's address.
+  absl::Status result = ClaimKnown(pods);
+  result.Update(RestoreHostPorts(pods));
+  return result;
 }
 
 absl::Status MacvlanNetwork::RestoreHostPorts(
@@ -456,11 +484,12 @@ absl::Status MacvlanNetwork::RestoreHostPorts(
     HostPorts& ports = host_ports_[pod.pod_id];
     ports.ports = pod.host_ports;
     for (const std::string& ip : pod.ips) {
-      PINION_ASSIGN_OR_RETURN(const IpAddress address, IpAddress::Parse(ip));
-      ports.addresses.push_back(address);
+      const auto address = IpAddress::Parse(ip);
+      if (address.ok()) ports.addresses.push_back(*address);
     }
   }
   host_ports_known_ = true;
+  host_ports_used_ = !host_ports_.empty();
   // Else when there is a host link.
   return readiness_.load()->ready ? ApplyHostPorts() : absl::OkStatus();
 }

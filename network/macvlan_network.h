@@ -79,14 +79,17 @@ class MacvlanNetwork : public PodNetwork {
       ABSL_SHARED_LOCKS_REQUIRED(mutex_) ABSL_LOCKS_EXCLUDED(host_mutex_);
   absl::Status OpenHostPorts(const std::string& pod_id,
                              const std::vector<ipam::IpAddress>& addresses)
-      ABSL_SHARED_LOCKS_REQUIRED(mutex_)
-          ABSL_EXCLUSIVE_LOCKS_REQUIRED(host_mutex_);
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_) ABSL_LOCKS_EXCLUDED(host_mutex_);
   absl::Status CloseHostPorts(const std::string& pod_id)
       ABSL_SHARED_LOCKS_REQUIRED(mutex_) ABSL_LOCKS_EXCLUDED(host_mutex_);
   absl::Status RestoreHostPorts(const std::vector<KnownPod>& pods)
       ABSL_SHARED_LOCKS_REQUIRED(mutex_) ABSL_LOCKS_EXCLUDED(host_mutex_);
+  // If it fails, the next one that is closed tries again.
   absl::Status ApplyHostPorts() ABSL_SHARED_LOCKS_REQUIRED(mutex_)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(host_mutex_);
+  absl::Status WriteHostPorts() ABSL_SHARED_LOCKS_REQUIRED(mutex_)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(host_mutex_);
+  static void WarnWithoutForwarding();
 
   void OnLinkEvents() ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -121,6 +124,10 @@ class MacvlanNetwork : public PodNetwork {
   HostPortTable host_ports_ ABSL_GUARDED_BY(host_mutex_);
   // Before that the rules of the last daemon stand.
   bool host_ports_known_ ABSL_GUARDED_BY(host_mutex_) = false;
+  // What the kernel has is not what the table says.
+  bool host_ports_stale_ ABSL_GUARDED_BY(host_mutex_) = false;
+  // Some pod has had one, or the kernel may have some.
+  std::atomic<bool> host_ports_used_ = false;
 
   mutable absl::Mutex mutex_;
   // The range's text, as configured or told; empty: not known yet.

@@ -69,8 +69,8 @@ class PodNetwork {
   // the reason. AlreadyExists: another pod has one of the host ports.
   virtual absl::StatusOr<PodAddresses> Attach(const AttachRequest& request) = 0;
 
-  // Frees the pod's addresses and host ports. Whatever is already gone counts as success;
-  // the link goes with its namespace and is never deleted by hand.
+  // Frees the pod's addresses and host ports. Whatever is already gone counts
+  // as success; the link goes with its namespace and is never deleted by hand.
   virtual absl::Status Detach(const std::string& pod_id) = 0;
 
   virtual Readiness GetReadiness() const = 0;

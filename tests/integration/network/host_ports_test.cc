@@ -118,6 +118,28 @@ TEST_F(HostPortsTest, AFailedAttachLeavesNone) {
   EXPECT_THAT(Tables(), Not(HasSubstr("pinion-host-ports")));
 }
 
+TEST_F(HostPortsTest, ThatLeadNowhereAreRefused) {
+  options_.range = "10.7.1.0/24";
+  ASSERT_TRUE(Start().ok());
+  Pod pod;
+  const auto refused = Attach(pod, 12000, "2001:db8::1");
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused.status()));
+  EXPECT_THAT(std::string(refused.status().message()),
+              HasSubstr("2001:db8::1 port 12000 would lead nowhere"));
+  EXPECT_THAT(Tables(), Not(HasSubstr("12000")));
+  EXPECT_TRUE(Attach(pod, 12000).ok());
+}
+
+TEST_F(HostPortsTest, GoAlsoWithoutTheHostLink) {
+  ASSERT_TRUE(Start().ok());
+  Pod pod;
+  ASSERT_TRUE(Attach(pod, 12000).ok());
+  node_.Shell("ip link delete pinion-host");
+  const absl::Status detached = network_->Detach(pod.id);
+  EXPECT_TRUE(detached.ok()) << detached;
+  EXPECT_THAT(Tables(), Not(HasSubstr("12000")));
+}
+
 TEST_F(HostPortsTest, OutliveTheDaemonAndAreReconciled) {
   ASSERT_TRUE(Start().ok());
   Pod kept, gone;
