@@ -143,8 +143,11 @@ absl::StatusOr<checkpoint::Metadata> MetadataOf(
   metadata.mounts = MountPointsOf(launch);
   metadata.security = SecurityText(record.spec());
   for (size_t i = 0; i < metadata.stdio.size(); ++i) {
-    PINION_ASSIGN_OR_RETURN(metadata.stdio[i],
-                            ReadLink(ProcPath(record, absl::StrCat("fd/", i))));
+    auto target = ReadLink(ProcPath(record, absl::StrCat("fd/", i)));
+    // Closed by the program.
+    if (absl::IsNotFound(target.status())) continue;
+    PINION_RETURN_IF_ERROR(target.status());
+    metadata.stdio[i] = *std::move(target);
   }
   return metadata;
 }
@@ -221,8 +224,13 @@ absl::Status CheckpointContainer(Context& context, const std::string& id,
     return absl::FailedPreconditionError(absl::StrCat(
         "a checkpoint of container ", container->id, " is under way"));
   }
-  return Annotate(MakeCheckpoint(context, *container, criu, location, deadline),
-                  absl::StrCat("checkpoint ", container->id));
+  absl::Status status =
+      MakeCheckpoint(context, *container, criu, location, deadline);
+  // What was not found is something of the container's, which has ended.
+  if (absl::IsNotFound(status)) {
+    status = absl::FailedPreconditionError(status.message());
+  }
+  return Annotate(status, absl::StrCat("checkpoint ", container->id));
 }
 
 void RemoveCheckpointLeftovers(Context& context) {

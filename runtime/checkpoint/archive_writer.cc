@@ -27,11 +27,13 @@ class UnnamedFile {
     if (errno != EOPNOTSUPP && errno != EISDIR) {
       return os::ErrnoStatus("create a file beside " + name);
     }
-    // NFS and the like: a name that the next checkpoint to this place reuses.
-    file.named_ = true;
+    // NFS and the like: a name that the next checkpoint to this place reuses;
+    // never a file that somebody else has put there.
+    unlinkat(directory, file.temporary_.c_str(), 0);
     PINION_ASSIGN_OR_RETURN(
         file.fd_, os::OpenAt(directory, file.temporary_,
-                             O_CREAT | O_TRUNC | O_RDWR | O_NOFOLLOW, 0600));
+                             O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW, 0600));
+    file.named_ = true;
     return file;
   }
   UnnamedFile(UnnamedFile&& other) noexcept
@@ -46,7 +48,9 @@ class UnnamedFile {
 
   int fd() const { return fd_.get(); }
 
+  // On the disk before it has the name.
   absl::Status Name(const std::string& name) {
+    if (fsync(fd_.get()) != 0) return os::ErrnoStatus("fsync " + name);
     if (!named_) {
       // linkat(2) replaces nothing; rename(2) does.
       unlinkat(directory_, temporary_.c_str(), 0);
@@ -61,6 +65,9 @@ class UnnamedFile {
       return os::ErrnoStatus("rename to " + name);
     }
     named_ = false;
+    if (fsync(directory_) != 0) {
+      return os::ErrnoStatus("fsync the directory of " + name);
+    }
     return absl::OkStatus();
   }
 
@@ -117,12 +124,15 @@ absl::Status WriteParts(const ArchiveParts& parts, int fd,
 absl::Status WriteArchive(const ArchiveParts& parts, const std::string& path) {
   const size_t slash = path.rfind('/');
   const std::string name = path.substr(slash + 1);
-  PINION_ASSIGN_OR_RETURN(
-      const os::UniqueFd directory,
+  const auto directory =
       os::OpenAt(AT_FDCWD, slash == 0 ? "/" : path.substr(0, slash),
-                 O_RDONLY | O_DIRECTORY));
+                 O_RDONLY | O_DIRECTORY);
+  // Not NotFound: it is no container that is missing.
+  if (!directory.ok()) {
+    return absl::FailedPreconditionError(directory.status().message());
+  }
   PINION_ASSIGN_OR_RETURN(UnnamedFile file,
-                          UnnamedFile::Create(directory.get(), name));
+                          UnnamedFile::Create(directory->get(), name));
   PINION_RETURN_IF_ERROR(WriteParts(parts, file.fd(), path));
   return file.Name(name);
 }

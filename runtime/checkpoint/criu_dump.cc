@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <thread>
@@ -34,11 +35,13 @@ constexpr size_t kMaxLog = size_t{16} << 20;
 // criu calls it at every stage; "post-dump" is when the images are complete and
 // the processes still stand. It tells the daemon and waits until the daemon
 // lets go of the other pipe, or dies: then the open fails, or the read ends.
+// Both are opened before the daemon hears of it, and may close them.
 constexpr char kScript[] =
     "#!/bin/sh\n"
     "[ \"$CRTOOLS_SCRIPT_ACTION\" = post-dump ] || exit 0\n"
+    "exec 3<\"$PINION_GO_ON\" || exit 1\n"
     "echo stopped >\"$PINION_STOPPED\" || exit 1\n"
-    "read line <\"$PINION_GO_ON\"\n"
+    "read line <&3\n"
     "exit 0\n";
 
 std::string OwnFd(const os::UniqueFd& fd) {
@@ -144,7 +147,8 @@ absl::Status Dump(const DumpRun& run) {
   const bool held = AwaitEither(stopped.reader.get(), process, limit);
   if (held) inner = run.while_stopped();
   go_on.writer.Reset();
-  AwaitEither(-1, process, limit);
+  // However long that took: it now lets the processes go on.
+  AwaitEither(-1, process, std::max(limit, Clock::now() + kPatience));
   if (!Succeeded(process)) return Failure(command.images_dir);
   PINION_RETURN_IF_ERROR(inner);
   if (!held) {

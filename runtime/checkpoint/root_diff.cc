@@ -1,14 +1,17 @@
 #include "runtime/checkpoint/root_diff.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,19 +27,32 @@
 namespace pinion::checkpoint {
 namespace {
 
+// The container decides how many there are, and their names are kept.
+constexpr size_t kMaxEntries = 1'000'000;
+
 constexpr char kWhiteout[] = ".wh.";
 constexpr char kOpaqueEntry[] = ".wh..wh..opq";
 constexpr char kOverlayPrefix[] = "trusted.overlay.";
 constexpr char kOpaqueAttribute[] = "trusted.overlay.opaque";
 
+struct CloseDir {
+  void operator()(DIR* dir) const { closedir(dir); }
+};
+
 class DiffWriter {
  public:
   DiffWriter(int upper, int fd, std::chrono::steady_clock::time_point deadline)
       : upper_(upper),
+        fd_(fd),
         tar_(fd, TarFormat::kPax, "rootfs-diff.tar"),
         deadline_(deadline) {}
 
   absl::Status Run() {
+    // Half of what is free: the archive itself takes as much again. Sizes are
+    // the container's word: a file of holes is written as zeros.
+    struct statvfs space = {};
+    if (fstatvfs(fd_, &space) != 0) return os::ErrnoStatus("fstatvfs");
+    budget_ = space.f_bavail * space.f_frsize / 2;
     PINION_RETURN_IF_ERROR(AddPath("."));
     // Not a recursion: the container decides how deep it goes.
     std::vector<std::string> pending = {"."};
@@ -61,11 +77,18 @@ class DiffWriter {
 
   absl::Status AddChildren(const std::string& dir,
                            std::vector<std::string>& pending) {
-    PINION_ASSIGN_OR_RETURN(const os::UniqueFd fd,
-                            Open(dir, O_RDONLY | O_DIRECTORY));
-    PINION_ASSIGN_OR_RETURN(const std::vector<std::string> names,
-                            os::ListDirAt(fd.get(), "."));
-    for (const std::string& name : names) {
+    PINION_ASSIGN_OR_RETURN(os::UniqueFd fd, Open(dir, O_RDONLY | O_DIRECTORY));
+    const std::unique_ptr<DIR, CloseDir> stream(fdopendir(fd.get()));
+    if (stream == nullptr) return os::ErrnoStatus("fdopendir " + dir);
+    (void)fd.Release();  // the stream closes it
+    errno = 0;
+    while (const dirent* const each = readdir(stream.get())) {
+      const std::string name = each->d_name;
+      if (name == "." || name == "..") continue;
+      if (++entries_ > kMaxEntries) {
+        return absl::ResourceExhaustedError(absl::StrCat(
+            "the container has changed more than ", kMaxEntries, " files"));
+      }
       if (std::chrono::steady_clock::now() > deadline_) {
         return absl::DeadlineExceededError("the checkpoint took too long");
       }
@@ -77,8 +100,9 @@ class DiffWriter {
       const std::string path = absl::StrCat(dir, "/", name);
       PINION_ASSIGN_OR_RETURN(const bool is_dir, AddChild(dir, name, path));
       if (is_dir) pending.push_back(path);
+      errno = 0;
     }
-    return absl::OkStatus();
+    return errno == 0 ? absl::OkStatus() : os::ErrnoStatus("readdir " + dir);
   }
 
   // True for a directory.
@@ -121,10 +145,18 @@ class DiffWriter {
       return tar_.Add(entry);
     }
     if (!S_ISREG(entry.st.st_mode)) return tar_.Add(entry);
+    const auto size = static_cast<uint64_t>(entry.st.st_size);
+    if (size > budget_) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("no space for a checkpoint: ", entry.path, " has ", size,
+                       " bytes, and half of what is free is used up"));
+    }
+    budget_ -= size;
+    // The same file that was looked at, whatever has its name by now.
     PINION_ASSIGN_OR_RETURN(const os::UniqueFd content,
-                            Open(entry.path, O_RDONLY | O_NONBLOCK));
+                            os::OpenAt(AT_FDCWD, os::FdPath(fd), O_RDONLY));
     PINION_RETURN_IF_ERROR(ReadXattrs(content.get(), entry, nullptr));
-    return tar_.AddFile(entry, content.get());
+    return tar_.AddFile(entry, content.get(), deadline_);
   }
 
   // A directory.
@@ -166,8 +198,11 @@ class DiffWriter {
   }
 
   const int upper_;
+  const int fd_;
   TarWriter tar_;
   const std::chrono::steady_clock::time_point deadline_;
+  uint64_t budget_ = 0;  // bytes
+  size_t entries_ = 0;
   // Files with several names: the first one seen.
   std::map<std::pair<dev_t, ino_t>, std::string> links_;
 };

@@ -15,7 +15,8 @@ namespace pinion::checkpoint {
 
 // Writes the tree `upper` into `fd`. Sockets are left out: a program makes them
 // anew, or criu does. FailedPrecondition: a file's name begins with ".wh.",
-// which a layer cannot say. DeadlineExceeded.
+// which a layer cannot say. ResourceExhausted: more than a million entries, or
+// more bytes than half of what is free where `fd` is. DeadlineExceeded.
 absl::Status WriteRootDiff(int upper, int fd,
                            std::chrono::steady_clock::time_point deadline);
 

@@ -99,11 +99,16 @@ absl::Status TarWriter::AddText(const std::string& path,
   return Write(text.data(), text.size());
 }
 
-absl::Status TarWriter::AddFile(const TarEntry& entry, int content) {
+absl::Status TarWriter::AddFile(
+    const TarEntry& entry, int content,
+    std::chrono::steady_clock::time_point deadline) {
   PINION_RETURN_IF_ERROR(Add(entry));
   std::vector<char> block(kBlock);
   auto left = static_cast<uint64_t>(entry.st.st_size);
   while (left > 0) {
+    if (std::chrono::steady_clock::now() > deadline) {
+      return absl::DeadlineExceededError("it took too long to write " + name_);
+    }
     const size_t want = static_cast<size_t>(std::min<uint64_t>(left, kBlock));
     ssize_t n = read(content, block.data(), want);
     if (n < 0) {

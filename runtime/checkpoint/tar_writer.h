@@ -7,6 +7,7 @@
 
 #include <sys/stat.h>
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -46,8 +47,10 @@ class TarWriter {
   // A regular file of root's, mode 0600.
   absl::Status AddText(const std::string& path, std::string_view text);
   // `content` gives the entry's st.st_size bytes; one that became shorter
-  // meanwhile is filled up with zeros.
-  absl::Status AddFile(const TarEntry& entry, int content);
+  // meanwhile is filled up with zeros. DeadlineExceeded.
+  absl::Status AddFile(const TarEntry& entry, int content,
+                       std::chrono::steady_clock::time_point deadline =
+                           std::chrono::steady_clock::time_point::max());
 
   // The end of the archive; nothing may be added afterwards.
   absl::Status Finish();
