@@ -154,7 +154,9 @@ struct TcpSockets {
 // Reconnect. A callback may destroy its MonitorClient.
 struct Callbacks {
   // Exactly once per container or exec that has started, also for ends that
-  // happened while no daemon was connected; acknowledged when it returns. Not
+  // happened while no daemon was connected; acknowledged when it returns. An
+  // exec that runs when the connection it was started over is lost, is killed
+  // with all it started: its client is gone. Not
   // for a start that was answered with an error. What an exec left behind
   // when the monitor itself is killed is lost with it; for containers there
   // are the records in exits/ (ReadExitRecords).

@@ -54,6 +54,7 @@ void Monitor::Run() {
     if (quiet && trim_due_) DropCleanPages();
     trim_due_ = !quiet;
     if (supervisor_.has_slow_client()) supervisor_.LetSlowClientsGo();
+    supervisor_.EndExecsOfLostDaemons();
     supervisor_.SendEvents();
     supervisor_.Sweep();
   }

@@ -42,6 +42,7 @@ struct Process {
   // The start request that still has to be answered.
   uint64_t start_sequence = 0;
   uint64_t start_connection = 0;  // 0: none
+  uint64_t connection = 0;        // of the daemon that asked for it
   bool terminal = false;
   // While criu restores the container, `pid` is criu's; see messages.h.
   int restore_dir_fd = -1;

@@ -2,6 +2,7 @@
 
 #include "runtime/monitor/supervisor.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -11,6 +12,23 @@
 #include "runtime/monitor/exit_record.h"
 
 namespace pinion::monitor {
+namespace {
+
+// An exec with everything it started: all that is in its cgroup (cgroup.kill
+// is there from Linux 5.14 on).
+void KillTree(const Process& process) {
+  const int kill_fd =
+      process.cgroup_fd < 0
+          ? -1
+          : openat(process.cgroup_fd, "cgroup.kill", O_WRONLY | O_CLOEXEC);
+  const bool killed = kill_fd >= 0 && write(kill_fd, "1", 1) == 1;
+  if (kill_fd >= 0) close(kill_fd);
+  if (!killed && process.pidfd >= 0) {
+    syscall(SYS_pidfd_send_signal, process.pidfd, SIGKILL, nullptr, 0);
+  }
+}
+
+}  // namespace
 
 int Supervisor::Signal(std::string_view id, int signal) {
   const Process* process = table_.Find(id);
@@ -54,6 +72,19 @@ void Supervisor::KillAll() {
       syscall(SYS_pidfd_send_signal, process->pidfd, SIGKILL, nullptr, 0);
     } else if (process->pid > 0) {
       kill(process->pid, SIGKILL);  // Our child, not reaped: still its number.
+    }
+  }
+}
+
+void Supervisor::EndExecsOfLostDaemons() {
+  const uint64_t now = link_->connection();
+  if (now == served_) return;
+  served_ = now;
+  for (const Process* process = table_.first(); process != nullptr;
+       process = process->next) {
+    if (process->kind == ProcessKind::kExec && process->connection != now &&
+        process->state != ProcessState::kEnded) {
+      KillTree(*process);
     }
   }
 }

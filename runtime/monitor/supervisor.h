@@ -59,6 +59,9 @@ class Supervisor {
   void Acknowledge(uint64_t event);
 
   void KillAll();
+  // To be called with every turn: an exec belongs to a client of the daemon
+  // that asked for it, and ends when that daemon is gone.
+  void EndExecsOfLostDaemons();
   bool has_live_process() const;
   // Logs what is left, closes all streams.
   void CloseStreams();
@@ -109,6 +112,7 @@ class Supervisor {
   ProcessTable table_;
   uint64_t last_event_ = 0;
   uint64_t greeted_ = 0;  // the connection that was sent the reports
+  uint64_t served_ = 0;   // the connection whose execs run
 };
 
 }  // namespace pinion::monitor

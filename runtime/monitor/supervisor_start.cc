@@ -89,6 +89,7 @@ void Supervisor::Start(const StartMessage& request, bool exec,
   process->audience.Init(loop_, &clients_, AudienceCaughtUp, process);
   process->start_sequence = sequence;
   process->start_connection = link_->connection();
+  process->connection = link_->connection();
   fds.child.pod_pidns_fd = namespaces_->pidns_fd();
   fds.child.pod_shm_fd = namespaces_->shm_fd();
   fds.child.pod_userns_fd = namespaces_->userns_fd();
