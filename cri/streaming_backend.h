@@ -31,8 +31,8 @@ class RuntimeBackend final : public streaming::Backend {
     return runtime_.OpenAttach(container_id, options);
   }
 
-  absl::StatusOr<os::UniqueFd> ConnectPort(const std::string& pod_id,
-                                           uint16_t port) override {
+  absl::StatusOr<runtime::PortConnection> ConnectPort(const std::string& pod_id,
+                                                      uint16_t port) override {
     return runtime_.ConnectPort(pod_id, port);
   }
 

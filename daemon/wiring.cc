@@ -35,6 +35,7 @@ namespace pinion::daemon {
 namespace {
 
 constexpr std::chrono::seconds kStopGrace{5};
+constexpr std::chrono::seconds kStreamingGrace{2};
 
 absl::StatusOr<gid_t> SocketGroup(const Config& config) {
   const std::string& group = config.cri.socket_group;
@@ -172,6 +173,11 @@ class RunningDaemon final : public Daemon {
   absl::Status Stop() override {
     // A pull may have minutes to go; the kubelet asks again.
     images_->Stop();
+    // Clients of execs are gone with us; what they started ends. (What a
+    // session leaves after that, the pods' monitors end.)
+    if (!streaming_->Stop(kStreamingGrace)) {
+      Log(LogLevel::kWarning, "streaming sessions are still under way", {});
+    }
     return server_->Shutdown(kStopGrace);
   }
 

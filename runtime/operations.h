@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "network/pod_network.h"
 #include "runtime/context.h"
+#include "runtime/port_connection.h"
 
 namespace pinion::runtime {
 
@@ -86,9 +87,9 @@ absl::StatusOr<std::unique_ptr<ProcessStreams>> OpenAttach(
     Context& context, const std::string& id, const StreamOptions& options);
 
 // connect_port.cc
-absl::StatusOr<os::UniqueFd> ConnectPort(Context& context,
-                                         const std::string& pod_id,
-                                         uint16_t port);
+absl::StatusOr<PortConnection> ConnectPort(Context& context,
+                                           const std::string& pod_id,
+                                           uint16_t port);
 
 // update_resources.cc
 // Fields that are not set stay as they are; a container's limits are brought

@@ -124,8 +124,8 @@ class RuntimeImpl final : public Runtime {
     PINION_RETURN_IF_ERROR(RequireKnownPodOf(container_id));
     return runtime::OpenAttach(*context_, container_id, options);
   }
-  absl::StatusOr<os::UniqueFd> ConnectPort(const std::string& pod_id,
-                                           uint16_t port) override {
+  absl::StatusOr<PortConnection> ConnectPort(const std::string& pod_id,
+                                             uint16_t port) override {
     PINION_ASSIGN_OR_RETURN(const PodPtr pod,
                             context_->objects.FindPod(pod_id));
     PINION_RETURN_IF_ERROR(RequireKnown(*pod));

@@ -29,6 +29,7 @@
 #include "runtime/cgroup/container_cgroup.h"
 #include "runtime/cgroup/pod_cgroup.h"
 #include "runtime/events.h"
+#include "runtime/port_connection.h"
 #include "runtime/process_streams.h"
 #include "runtime/snapshot.h"
 #include "runtime/usage.h"
@@ -122,10 +123,10 @@ class Runtime {
   // not what the container has. ResourceExhausted: too many are attached.
   virtual absl::StatusOr<std::unique_ptr<ProcessStreams>> OpenAttach(
       const std::string& container_id, const StreamOptions& options) = 0;
-  // A connection to 127.0.0.1, else ::1, in the pod's network namespace: a
-  // non-blocking TCP socket. Unavailable if nothing listens there.
-  virtual absl::StatusOr<os::UniqueFd> ConnectPort(const std::string& pod_id,
-                                                   uint16_t port) = 0;
+  // A connection to 127.0.0.1, else ::1, in the pod's network namespace, not
+  // begun yet.
+  virtual absl::StatusOr<PortConnection> ConnectPort(const std::string& pod_id,
+                                                     uint16_t port) = 0;
 
   virtual absl::Status ReopenLog(const std::string& container_id) = 0;
 

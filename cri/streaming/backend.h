@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "os/unique_fd.h"
+#include "runtime/port_connection.h"
 #include "runtime/process_streams.h"
 
 namespace pinion::cri::streaming {
@@ -28,9 +28,10 @@ class Backend {
   virtual absl::StatusOr<std::unique_ptr<runtime::ProcessStreams>> OpenAttach(
       const std::string& container_id,
       const runtime::StreamOptions& options) = 0;
-  // A connected, non-blocking TCP socket in the pod's network namespace.
-  virtual absl::StatusOr<os::UniqueFd> ConnectPort(const std::string& pod_id,
-                                                   uint16_t port) = 0;
+  // A connection in the pod's network namespace, not begun yet. A call may
+  // take two seconds, while the pod's monitor is stopped.
+  virtual absl::StatusOr<runtime::PortConnection> ConnectPort(
+      const std::string& pod_id, uint16_t port) = 0;
 };
 
 }  // namespace pinion::cri::streaming

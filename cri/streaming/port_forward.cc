@@ -31,6 +31,7 @@ struct Forwarded {
   std::optional<StreamId> data;
   std::optional<StreamId> error;
 
+  std::optional<runtime::PortConnection> connecting;
   os::UniqueFd socket;
   std::string to_pod;
   bool client_finished = false;
@@ -38,7 +39,9 @@ struct Forwarded {
   bool pod_finished = false;
   bool over = false;
 
-  bool Pending() const { return !socket.valid() && !over; }
+  bool Pending() const {
+    return !connecting.has_value() && !socket.valid() && !over;
+  }
   bool Paired() const { return data.has_value() && error.has_value(); }
 };
 
@@ -65,6 +68,8 @@ class Session final : private PeerEvents {
   // Everything that can be done without waiting.
   void Step();
   void Connect(Forwarded* one);
+  void GoOnConnecting(Forwarded* one);
+  void Refuse(Forwarded* one, const absl::Status& why);
   void Fail(Forwarded* one, const std::string& why);
   void WriteToPod(Forwarded* one);
   void ReadFromPod(Forwarded* one);
@@ -174,17 +179,25 @@ void Session::OpenChannels() {
 }
 
 void Session::Connect(Forwarded* one) {
-  absl::StatusOr<os::UniqueFd> socket =
+  absl::StatusOr<runtime::PortConnection> connection =
       backend_.ConnectPort(request_.id, one->port);
-  if (!socket.ok()) {
-    Log(LogLevel::kInfo, "port not forwarded",
-        {{"pod", request_.id},
-         {"port", one->port},
-         {"error", std::string(socket.status().message())}});
-    Fail(one, std::string(socket.status().message()));
-    return;
-  }
-  one->socket = std::move(*socket);
+  if (!connection.ok()) return Refuse(one, connection.status());
+  one->connecting = *std::move(connection);
+}
+
+void Session::GoOnConnecting(Forwarded* one) {
+  auto socket = one->connecting->Step();
+  if (!socket.has_value()) return;
+  one->connecting.reset();
+  if (!socket->ok()) return Refuse(one, socket->status());
+  one->socket = **std::move(socket);
+}
+
+void Session::Refuse(Forwarded* one, const absl::Status& why) {
+  const std::string message(why.message());
+  Log(LogLevel::kInfo, "port not forwarded",
+      {{"pod", request_.id}, {"port", one->port}, {"error", message}});
+  Fail(one, message);
 }
 
 void Session::Fail(Forwarded* one, const std::string& why) {
@@ -199,6 +212,7 @@ void Session::Fail(Forwarded* one, const std::string& why) {
 void Session::End(Forwarded* one) {
   if (one->over) return;
   one->over = true;
+  one->connecting.reset();
   one->socket.Reset();
   one->to_pod.clear();
   if (one->error.has_value()) mux_.Finish(*one->error);
@@ -252,13 +266,15 @@ void Session::Step() {
   for (Forwarded& one : all_) {
     if (one.Pending()) {
       if (one.Paired()) {
-        // One a turn: it may take seconds, in which nothing else moves.
+        // One a turn: while the monitor is stopped it takes seconds, in which
+        // nothing else moves.
         if (!connected) Connect(&one);
         connected = true;
       } else if (now >= one.deadline) {
         Fail(&one, "the other stream of the pair did not come");
       }
     }
+    if (one.connecting.has_value()) GoOnConnecting(&one);
     if (one.socket.valid()) WriteToPod(&one);
     if (MayRead(one)) ReadFromPod(&one);
     if (one.pod_finished && one.client_end_passed) End(&one);
@@ -275,11 +291,17 @@ size_t Session::Pending() const {
 std::vector<pollfd> Session::Waits(
     std::optional<Wire::TimePoint>* deadline) const {
   std::vector<pollfd> fds;
+  const auto wake = [deadline](Wire::TimePoint due) {
+    if (!deadline->has_value() || due < **deadline) *deadline = due;
+  };
   for (const Forwarded& one : all_) {
+    if (one.connecting.has_value()) {
+      wake(one.connecting->deadline());
+      fds.push_back({one.connecting->fd(), POLLOUT, 0});
+      continue;
+    }
     if (!one.socket.valid()) {
-      const Wire::TimePoint due =
-          one.Paired() ? steady_clock::now() : one.deadline;
-      if (!deadline->has_value() || due < **deadline) *deadline = due;
+      wake(one.Paired() ? steady_clock::now() : one.deadline);
       continue;
     }
     short events = MayRead(one) ? POLLIN : 0;

@@ -9,16 +9,17 @@
 
 #include <cerrno>
 #include <exception>
+#include <optional>
 #include <system_error>
 #include <thread>
 #include <utility>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "cri/streaming/admission.h"
 #include "cri/streaming/session.h"
 #include "cri/streaming/token_store.h"
 #include "cri/streaming/transport.h"
@@ -102,16 +103,13 @@ class ServerImpl final : public Server {
         tls_(std::move(tls)),
         tokens_(*dependencies.clock),
         metrics_(*dependencies.metrics),
+        admission_(options.max_newcomers, options.max_sessions),
         acceptor_([this] { AcceptLoop(); }) {}
 
-  ~ServerImpl() override {
-    const uint64_t one = 1;
-    // An eventfd takes it always (eventfd(2)).
-    (void)!write(stop_.get(), &one, sizeof(one));
-    acceptor_.join();
-    const absl::MutexLock lock(&mutex_);
-    mutex_.Await(absl::Condition(
-        +[](size_t* sessions) { return *sessions == 0; }, &sessions_));
+  ~ServerImpl() override { (void)StopWithin(absl::InfiniteDuration()); }
+
+  bool Stop(std::chrono::nanoseconds timeout) override {
+    return StopWithin(absl::FromChrono(timeout));
   }
 
   absl::StatusOr<std::string> Url(Request request) override {
@@ -123,13 +121,16 @@ class ServerImpl final : public Server {
   uint16_t port() const override { return port_; }
 
  private:
-  void AcceptLoop();
-  void Begin(os::UniqueFd socket) ABSL_LOCKS_EXCLUDED(mutex_);
-  void Serve(std::unique_ptr<Transport> transport);
-  void EndOne() ABSL_LOCKS_EXCLUDED(mutex_) {
-    const absl::MutexLock lock(&mutex_);
-    --sessions_;
+  bool StopWithin(absl::Duration timeout) {
+    const uint64_t one = 1;
+    // An eventfd takes it always (eventfd(2)).
+    (void)!write(stop_.get(), &one, sizeof(one));
+    if (acceptor_.joinable()) acceptor_.join();
+    return admission_.AwaitNone(timeout);
   }
+  void AcceptLoop();
+  void Begin(os::UniqueFd socket);
+  void Serve(std::unique_ptr<Transport> transport, Admission::Place* place);
   void Refuse(const os::UniqueFd& socket) const;
 
   const Options options_;
@@ -141,8 +142,7 @@ class ServerImpl final : public Server {
   const std::unique_ptr<TlsServer> tls_;
   TokenStore tokens_;
   SessionMetrics metrics_;
-  absl::Mutex mutex_;
-  size_t sessions_ ABSL_GUARDED_BY(mutex_) = 0;
+  Admission admission_;
   std::thread acceptor_;
 };
 
@@ -164,25 +164,18 @@ void ServerImpl::AcceptLoop() {
 }
 
 void ServerImpl::Begin(os::UniqueFd socket) {
-  bool full = false;
-  {
-    const absl::MutexLock lock(&mutex_);
-    full = sessions_ >= options_.max_sessions;
-    if (!full) ++sessions_;
-  }
-  if (full) return Refuse(socket);
+  std::optional<Admission::Place> place = admission_.Arrive();
+  if (!place.has_value()) return Refuse(socket);
   SetUpSocket(socket.get());
   const int raw = socket.Release();
   try {
-    std::thread([this, raw] {
-      {
-        os::UniqueFd fd(raw);
-        std::unique_ptr<Transport> transport =
-            tls_ == nullptr ? NewPlainTransport(std::move(fd))
-                            : tls_->Wrap(std::move(fd));
-        if (transport != nullptr) Serve(std::move(transport));
-      }
-      EndOne();
+    // The place is left last: then nothing here is used any more.
+    std::thread([this, raw, own = *std::move(place)]() mutable {
+      os::UniqueFd fd(raw);
+      std::unique_ptr<Transport> transport =
+          tls_ == nullptr ? NewPlainTransport(std::move(fd))
+                          : tls_->Wrap(std::move(fd));
+      if (transport != nullptr) Serve(std::move(transport), &own);
     }).detach();
   } catch (const std::system_error& error) {
     // pthread_create(3): EAGAIN.
@@ -190,13 +183,13 @@ void ServerImpl::Begin(os::UniqueFd socket) {
         {{"error", error.what()}});
     socket.Reset(raw);
     Refuse(socket);
-    EndOne();
   }
 }
 
-void ServerImpl::Serve(std::unique_ptr<Transport> transport) {
+void ServerImpl::Serve(std::unique_ptr<Transport> transport,
+                       Admission::Place* place) {
   try {
-    ServeConnection(std::move(transport), stop_.get(), options_, tokens_,
+    ServeConnection(std::move(transport), stop_.get(), options_, place, tokens_,
                     backend_, metrics_);
   } catch (const std::exception& error) {
     // std::bad_alloc: one session must not take the daemon with it.
@@ -207,9 +200,7 @@ void ServerImpl::Serve(std::unique_ptr<Transport> transport) {
 
 void ServerImpl::Refuse(const os::UniqueFd& socket) const {
   if (tls_ != nullptr) return;  // No plain word before the handshake.
-  const std::string response =
-      ErrorResponse("503 Service Unavailable", "too many streaming sessions",
-                    "Retry-After: 10\r\n");
+  const std::string response = TooManyResponse();
   (void)send(socket.get(), response.data(), response.size(),
              MSG_NOSIGNAL | MSG_DONTWAIT);
   shutdown(socket.get(), SHUT_WR);

@@ -30,11 +30,15 @@ struct Options {
   std::string tls_key;
   // A session in which nothing moves for so long is ended; zero: never.
   std::chrono::nanoseconds idle_timeout = std::chrono::hours(4);
-  // From the connection to the end of the request's head, and from then to
-  // the last stream that the client has to open.
+  // From the connection to the end of the request's head.
+  std::chrono::nanoseconds head_timeout = std::chrono::seconds(5);
+  // From then to the last stream that the client has to open.
   std::chrono::nanoseconds creation_timeout = std::chrono::seconds(30);
-  // One more connection is answered 503; with TLS it is closed.
+  // One more session is answered 503.
   size_t max_sessions = 256;
+  // Connections that have shown no token yet. One more is answered 503; with
+  // TLS it is closed.
+  size_t max_newcomers = 64;
 };
 
 struct Dependencies {
@@ -53,8 +57,13 @@ class Server {
   // Listens and serves. InvalidArgument for the address or the TLS files.
   static absl::StatusOr<std::unique_ptr<Server>> Start(
       const Options& options, const Dependencies& dependencies);
-  // Ends every session, and with the execs' sessions the execs.
+  // Stop, and waits for as long as it takes.
   virtual ~Server() = default;
+
+  // Takes no connection any more and ends every session, and with the execs'
+  // sessions the execs: at once, but a session in the middle of a call to the
+  // backend ends after that. False if some have not ended within `timeout`.
+  virtual bool Stop(std::chrono::nanoseconds timeout) = 0;
 
   // Where a client finds what it asked for: once, for a minute.
   // ResourceExhausted while too many wait.

@@ -86,8 +86,10 @@ struct Accepted {
   Upgrade upgrade;
 };
 
-// Checks the request; on refusal only `upgrade.response` matters.
-Accepted Decide(std::string_view head_bytes, TokenStore& tokens) {
+// Checks the request; on refusal only `upgrade.response` matters, and the
+// place is a newcomer's still.
+Accepted Decide(std::string_view head_bytes, Admission::Place* place,
+                TokenStore& tokens) {
   Accepted accepted;
   const absl::StatusOr<HttpHead> head = ParseHead(head_bytes);
   if (!head.ok()) {
@@ -100,8 +102,14 @@ Accepted Decide(std::string_view head_bytes, TokenStore& tokens) {
         ErrorResponse("403 Forbidden", "another origin");
     return accepted;
   }
+  // First, or a token would be spent on the refusal.
+  if (!place->BecomeSession()) {
+    accepted.upgrade.response = TooManyResponse();
+    return accepted;
+  }
   std::optional<Request> request = tokens.Take(head->path);
   if (!request.has_value()) {
+    place->BecomeNewcomer();
     accepted.upgrade.response = ErrorResponse("404 Not Found", "not found");
     return accepted;
   }
@@ -165,16 +173,16 @@ SessionMetrics::SessionMetrics(metrics::Registry& registry) {
 }
 
 void ServeConnection(std::unique_ptr<Transport> transport, int stop_fd,
-                     const Options& options, TokenStore& tokens,
-                     Backend& backend, SessionMetrics& metrics) {
-  const Wire::TimePoint deadline =
-      steady_clock::now() + options.creation_timeout;
+                     const Options& options, Admission::Place* place,
+                     TokenStore& tokens, Backend& backend,
+                     SessionMetrics& metrics) {
+  const Wire::TimePoint deadline = steady_clock::now() + options.head_timeout;
   const std::optional<std::string> bytes =
       ReadHead(*transport, stop_fd, deadline);
   if (!bytes.has_value()) return;
   const size_t length = HeadLength(*bytes);
   const Accepted accepted =
-      Decide(std::string_view(*bytes).substr(0, length), tokens);
+      Decide(std::string_view(*bytes).substr(0, length), place, tokens);
   const std::string_view early = std::string_view(*bytes).substr(length);
   if (!accepted.upgrade.accepted) {
     return Refuse(*transport, accepted.upgrade.response, stop_fd);

@@ -6,6 +6,7 @@
 
 #include <memory>
 
+#include "cri/streaming/admission.h"
 #include "cri/streaming/backend.h"
 #include "cri/streaming/request.h"
 #include "cri/streaming/server.h"
@@ -29,10 +30,11 @@ class SessionMetrics {
 };
 
 // Returns when the connection is over. `stop_fd` is readable once the server
-// ends.
+// ends. `place` is a newcomer's, and becomes a session's.
 void ServeConnection(std::unique_ptr<Transport> transport, int stop_fd,
-                     const Options& options, TokenStore& tokens,
-                     Backend& backend, SessionMetrics& metrics);
+                     const Options& options, Admission::Place* place,
+                     TokenStore& tokens, Backend& backend,
+                     SessionMetrics& metrics);
 
 }  // namespace pinion::cri::streaming
 

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "cri/streaming/big_endian.h"
+#include "cri/streaming/framed_mux.h"
 
 namespace pinion::cri::streaming {
 namespace {
@@ -27,21 +28,8 @@ constexpr size_t kMaxDataFrame = 32768;
 // Consumed bytes are told in portions.
 constexpr uint32_t kUpdatePortion = 32768;
 
-class SpdyConnection final : public StreamMux, private SpdyFrames {
+class SpdyConnection final : public FramedMux, private SpdyFrames {
  public:
-  absl::Status Receive(std::string_view bytes, PeerEvents& events) override {
-    if (peer_closed_) return absl::OkStatus();
-    events_ = &events;
-    const absl::Status status = reader_.Receive(bytes, *this);
-    events_ = nullptr;
-    // Whatever follows a goodbye in the same bytes does not matter.
-    if (peer_closed_) return absl::OkStatus();
-    if (!status.ok()) GoAway(kProtocolError);
-    return status;
-  }
-
-  bool PeerClosed() const override { return peer_closed_; }
-
   void Send(StreamId id, std::string_view bytes) override;
   void Finish(StreamId id) override;
   void Reset(StreamId id) override;
@@ -54,12 +42,6 @@ class SpdyConnection final : public StreamMux, private SpdyFrames {
   }
   void Close() override { GoAway(0); }
 
-  size_t PendingOutput() const override { return output_.size(); }
-  void TakeOutput(std::string* out) override {
-    out->append(output_);
-    output_.clear();
-  }
-
  private:
   struct Stream {
     bool peer_finished = false;
@@ -67,6 +49,11 @@ class SpdyConnection final : public StreamMux, private SpdyFrames {
     int64_t send_window = kDefaultWindow;
     uint32_t consumed = 0;  // not told yet
   };
+
+  absl::Status ReadFrames(std::string_view bytes) override {
+    return reader_.Receive(bytes, *this);
+  }
+  void SayBroken() override { GoAway(kProtocolError); }
 
   absl::Status OnControl(SpdyControl type, uint8_t flags,
                          std::string_view payload) override;
@@ -97,12 +84,9 @@ class SpdyConnection final : public StreamMux, private SpdyFrames {
   uint32_t last_id_ = 0;
   // The last that data came for and that no stream has had yet.
   uint32_t unknown_id_ = 0;
-  bool peer_closed_ = false;
   bool gone_away_ = false;
   bool peer_keeps_windows_ = false;
   int64_t initial_window_ = kDefaultWindow;
-  PeerEvents* events_ = nullptr;
-  std::string output_;
 };
 
 absl::Status Malformed(const char* frame) {
@@ -111,7 +95,7 @@ absl::Status Malformed(const char* frame) {
 
 absl::Status SpdyConnection::OnControl(SpdyControl type, uint8_t flags,
                                        std::string_view payload) {
-  if (peer_closed_) return absl::OkStatus();
+  if (PeerClosed()) return absl::OkStatus();
   switch (type) {
     case SpdyControl::kSynStream:
       return OnSynStream(flags, payload);
@@ -129,7 +113,7 @@ absl::Status SpdyConnection::OnControl(SpdyControl type, uint8_t flags,
       return absl::OkStatus();
     case SpdyControl::kGoAway:
       if (payload.size() != 8) return Malformed("GOAWAY");
-      peer_closed_ = true;
+      MarkPeerClosed();
       return absl::OkStatus();
     case SpdyControl::kHeaders:
       return OnHeaders(flags, payload);
@@ -157,7 +141,7 @@ absl::Status SpdyConnection::OnSynStream(uint8_t flags,
   Stream& stream = streams_[id];
   stream.send_window = initial_window_;
   stream.finished = (flags & kSpdyUnidirectional) != 0;
-  if (!events_->OnOpen(id, headers)) {
+  if (!events().OnOpen(id, headers)) {
     streams_.erase(id);
     ControlPair(SpdyControl::kRstStream, id, kRefusedStream);
     return absl::OkStatus();
@@ -173,7 +157,7 @@ absl::Status SpdyConnection::OnSynStream(uint8_t flags,
 absl::Status SpdyConnection::OnRstStream(std::string_view payload) {
   if (payload.size() != 8) return Malformed("RST_STREAM");
   const uint32_t id = ReadBigEndian32(payload, 0) & kIdMask;
-  if (streams_.erase(id) > 0) events_->OnReset(id);
+  if (streams_.erase(id) > 0) events().OnReset(id);
   return absl::OkStatus();
 }
 
@@ -206,7 +190,7 @@ absl::Status SpdyConnection::OnWindowUpdate(std::string_view payload) {
   if (stream->send_window > kMaxWindow) {
     streams_.erase(id);
     ControlPair(SpdyControl::kRstStream, id, kFlowControlError);
-    events_->OnReset(id);
+    events().OnReset(id);
   }
   return absl::OkStatus();
 }
@@ -221,7 +205,7 @@ absl::Status SpdyConnection::OnHeaders(uint8_t flags,
 
 absl::Status SpdyConnection::OnDataPiece(uint32_t id, std::string_view bytes,
                                          bool fin) {
-  if (peer_closed_) return absl::OkStatus();
+  if (PeerClosed()) return absl::OkStatus();
   Stream* stream = Find(id);
   if (stream == nullptr) {
     // One that was reset or finished a moment ago; an id from the future is
@@ -235,10 +219,10 @@ absl::Status SpdyConnection::OnDataPiece(uint32_t id, std::string_view bytes,
   if (stream->peer_finished) {
     streams_.erase(id);
     ControlPair(SpdyControl::kRstStream, id, kStreamAlreadyClosed);
-    events_->OnReset(id);
+    events().OnReset(id);
     return absl::OkStatus();
   }
-  if (!bytes.empty()) events_->OnData(id, bytes);
+  if (!bytes.empty()) events().OnData(id, bytes);
   if (fin) OnPeerFin(id);
   return absl::OkStatus();
 }
@@ -247,7 +231,7 @@ void SpdyConnection::OnPeerFin(uint32_t id) {
   Stream* stream = Find(id);
   if (stream == nullptr || stream->peer_finished) return;
   stream->peer_finished = true;
-  events_->OnFinish(id);
+  events().OnFinish(id);
   DropIfDone(id);
 }
 
@@ -292,10 +276,10 @@ void SpdyConnection::Consumed(StreamId id, size_t bytes) {
 }
 
 void SpdyConnection::Control(SpdyControl type, std::string_view payload) {
-  AppendBigEndian(0x8000 | kSpdyVersion, 2, &output_);
-  AppendBigEndian(static_cast<uint16_t>(type), 2, &output_);
-  AppendBigEndian32(static_cast<uint32_t>(payload.size()), &output_);
-  output_ += payload;
+  AppendBigEndian(0x8000 | kSpdyVersion, 2, output());
+  AppendBigEndian(static_cast<uint16_t>(type), 2, output());
+  AppendBigEndian32(static_cast<uint32_t>(payload.size()), output());
+  *output() += payload;
 }
 
 void SpdyConnection::ControlPair(SpdyControl type, uint32_t first,
@@ -307,11 +291,11 @@ void SpdyConnection::ControlPair(SpdyControl type, uint32_t first,
 }
 
 void SpdyConnection::Data(uint32_t id, std::string_view bytes, uint8_t flags) {
-  AppendBigEndian32(id, &output_);
+  AppendBigEndian32(id, output());
   AppendBigEndian32(
       static_cast<uint32_t>(flags) << 24 | static_cast<uint32_t>(bytes.size()),
-      &output_);
-  output_ += bytes;
+      output());
+  *output() += bytes;
 }
 
 void SpdyConnection::GoAway(uint32_t status) {

@@ -167,6 +167,11 @@ std::string ErrorResponse(std::string_view status, std::string_view text,
                       text.size() + 1, "\r\n\r\n", view(text), "\n");
 }
 
+std::string TooManyResponse() {
+  return ErrorResponse("503 Service Unavailable", "too many streaming sessions",
+                       "Retry-After: 10\r\n");
+}
+
 std::string WebSocketAccept(const std::string& key) {
   const std::string text =
       absl::StrCat(key, "258EAFA5-E914-47DA-95CA-C5AB0DC85B11");

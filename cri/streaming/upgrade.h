@@ -40,6 +40,8 @@ bool ForeignOrigin(const HttpHead& head);
 // A response that closes the connection: ErrorResponse("404 Not Found", …).
 std::string ErrorResponse(std::string_view status, std::string_view text,
                           std::string_view more_fields = "");
+// 503, try again.
+std::string TooManyResponse();
 
 // The answer to a Sec-WebSocket-Key (RFC 6455, 4.2.2).
 std::string WebSocketAccept(const std::string& key);

@@ -7,6 +7,7 @@
 
 #include "base/status_macros.h"
 #include "cri/streaming/big_endian.h"
+#include "cri/streaming/framed_mux.h"
 #include "cri/streaming/websocket_reader.h"
 
 namespace pinion::cri::streaming {
@@ -19,53 +20,39 @@ constexpr uint16_t kProtocolError = 1002;
 constexpr size_t kMaxMessage = 32768;
 
 // What both ways share: control frames and the goodbye.
-class WebSocket : public StreamMux, protected WebSocketEvents {
+class WebSocket : public FramedMux, protected WebSocketEvents {
  public:
-  absl::Status Receive(std::string_view bytes, PeerEvents& events) override {
-    if (peer_closed_) return absl::OkStatus();
-    events_ = &events;
-    const absl::Status status = reader_.Receive(bytes, *this);
-    events_ = nullptr;
-    // Whatever follows a goodbye in the same bytes does not matter.
-    if (peer_closed_) return absl::OkStatus();
-    if (!status.ok()) SendClose(kProtocolError);
-    return status;
-  }
-
-  bool PeerClosed() const override { return peer_closed_; }
   // A PONG that answers nothing (RFC 6455, 5.5.3).
   void Probe() override {
-    if (!closed_) AppendWebSocketFrame(WebSocketOpcode::kPong, {}, &output_);
+    if (!closed_) AppendWebSocketFrame(WebSocketOpcode::kPong, {}, output());
   }
   void Close() override { SendClose(kNormalClosure); }
-  size_t PendingOutput() const override { return output_.size(); }
-  void TakeOutput(std::string* out) override {
-    out->append(output_);
-    output_.clear();
-  }
 
  protected:
+  absl::Status ReadFrames(std::string_view bytes) override {
+    return reader_.Receive(bytes, *this);
+  }
+  void SayBroken() override { SendClose(kProtocolError); }
+
   absl::Status OnControl(WebSocketOpcode opcode,
                          std::string_view payload) override {
-    if (peer_closed_) return absl::OkStatus();
+    if (WebSocket::PeerClosed()) return absl::OkStatus();
     if (opcode == WebSocketOpcode::kPing) {
       if (!closed_) {
-        AppendWebSocketFrame(WebSocketOpcode::kPong, payload, &output_);
+        AppendWebSocketFrame(WebSocketOpcode::kPong, payload, output());
       }
     } else if (opcode == WebSocketOpcode::kClose) {
       SendClose(kNormalClosure);
-      peer_closed_ = true;
+      MarkPeerClosed();
     }
     return absl::OkStatus();
   }
 
   void SendMessage(std::string_view payload) {
     if (!closed_) {
-      AppendWebSocketFrame(WebSocketOpcode::kBinary, payload, &output_);
+      AppendWebSocketFrame(WebSocketOpcode::kBinary, payload, output());
     }
   }
-
-  PeerEvents& events() { return *events_; }
 
  private:
   void SendClose(uint16_t code) {
@@ -73,14 +60,11 @@ class WebSocket : public StreamMux, protected WebSocketEvents {
     closed_ = true;
     std::string payload;
     AppendBigEndian(code, 2, &payload);
-    AppendWebSocketFrame(WebSocketOpcode::kClose, payload, &output_);
+    AppendWebSocketFrame(WebSocketOpcode::kClose, payload, output());
   }
 
   WebSocketReader reader_;
-  PeerEvents* events_ = nullptr;
-  bool peer_closed_ = false;
   bool closed_ = false;
-  std::string output_;
 };
 
 class WebSocketChannels final : public WebSocket {

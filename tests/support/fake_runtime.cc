@@ -219,8 +219,8 @@ FakeRuntime::OpenAttach(const std::string& container_id,
   return hooks.open_attach((*container)->id(), options);
 }
 
-absl::StatusOr<os::UniqueFd> FakeRuntime::ConnectPort(const std::string& pod_id,
-                                                      uint16_t port) {
+absl::StatusOr<runtime::PortConnection> FakeRuntime::ConnectPort(
+    const std::string& pod_id, uint16_t port) {
   const auto pod = FindPod(pod_id);
   if (!pod.ok()) return pod.status();
   if (!hooks.connect_port) return absl::UnimplementedError("no hook for ports");

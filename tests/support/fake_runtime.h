@@ -36,8 +36,8 @@ class FakeRuntime : public runtime::Runtime {
     std::function<absl::StatusOr<std::unique_ptr<runtime::ProcessStreams>>(
         const std::string& id, const runtime::StreamOptions& options)>
         open_attach;
-    std::function<absl::StatusOr<os::UniqueFd>(const std::string& pod_id,
-                                               uint16_t port)>
+    std::function<absl::StatusOr<runtime::PortConnection>(
+        const std::string& pod_id, uint16_t port)>
         connect_port;
     std::function<absl::Status()> run_pod;
     // Unimplemented where the test gives none.
@@ -81,8 +81,8 @@ class FakeRuntime : public runtime::Runtime {
   absl::StatusOr<std::unique_ptr<runtime::ProcessStreams>> OpenAttach(
       const std::string& container_id,
       const runtime::StreamOptions& options) override;
-  absl::StatusOr<os::UniqueFd> ConnectPort(const std::string& pod_id,
-                                           uint16_t port) override;
+  absl::StatusOr<runtime::PortConnection> ConnectPort(const std::string& pod_id,
+                                                      uint16_t port) override;
   absl::Status ReopenLog(const std::string& container_id) override;
   absl::Status CheckpointContainer(const std::string& container_id,
                                    const std::string& location,

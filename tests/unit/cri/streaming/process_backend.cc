@@ -136,20 +136,13 @@ ProcessBackend::OpenAttach(const std::string& container_id,
   return OpenExec(container_id, {"sh", "-c", "cat; exit 9"}, options);
 }
 
-absl::StatusOr<os::UniqueFd> ProcessBackend::ConnectPort(const std::string&,
-                                                         uint16_t port) {
+absl::StatusOr<runtime::PortConnection> ProcessBackend::ConnectPort(
+    const std::string& pod_id, uint16_t port) {
   ++connects;
-  os::UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address),
-              sizeof(address)) != 0) {
-    return os::ErrnoStatus("connect");
-  }
-  fcntl(fd.get(), F_SETFL, O_NONBLOCK);
-  return fd;
+  constexpr int kKind = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
+  return runtime::PortConnection(os::UniqueFd(socket(AF_INET, kKind, 0)),
+                                 os::UniqueFd(socket(AF_INET6, kKind, 0)), port,
+                                 pod_id);
 }
 
 }  // namespace pinion::cri::streaming

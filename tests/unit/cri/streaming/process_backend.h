@@ -24,8 +24,8 @@ class ProcessBackend : public Backend {
   absl::StatusOr<std::unique_ptr<runtime::ProcessStreams>> OpenAttach(
       const std::string& container_id,
       const runtime::StreamOptions& options) override;
-  absl::StatusOr<os::UniqueFd> ConnectPort(const std::string& pod_id,
-                                           uint16_t port) override;
+  absl::StatusOr<runtime::PortConnection> ConnectPort(const std::string& pod_id,
+                                                      uint16_t port) override;
 
   // Processes that were started and not ended yet.
   std::atomic<int> alive = 0;

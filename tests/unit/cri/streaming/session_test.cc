@@ -7,11 +7,8 @@
 #include <algorithm>
 #include <thread>
 
-#include "base/log.h"
-#include "cri/streaming/server.h"
 #include "tests/support/eventually.h"
-#include "tests/unit/cri/streaming/client.h"
-#include "tests/unit/cri/streaming/process_backend.h"
+#include "tests/unit/cri/streaming/session_bed.h"
 #include "tests/unit/cri/streaming/websocket_peer.h"
 
 namespace pinion::cri::streaming {
@@ -28,67 +25,6 @@ size_t Entries(const char* directory) {
   closedir(dir);
   return count;
 }
-
-class SessionTest : public testing::Test {
- protected:
-  SessionTest() {
-    SetLogLevel(LogLevel::kError);
-    options_.creation_timeout = std::chrono::seconds(10);
-  }
-
-  void Start() {
-    Dependencies dependencies;
-    dependencies.backend = &backend_;
-    dependencies.metrics = metrics_.get();
-    auto server = Server::Start(options_, dependencies);
-    ASSERT_TRUE(server.ok()) << server.status();
-    server_ = *std::move(server);
-  }
-
-  // The path of a URL for it.
-  std::string Path(Request request) {
-    if (server_ == nullptr) Start();
-    if (request.id.empty()) request.id = "container";
-    const auto url = server_->Url(std::move(request));
-    EXPECT_TRUE(url.ok()) << url.status();
-    const std::string base =
-        "http://127.0.0.1:" + std::to_string(server_->port());
-    EXPECT_THAT(*url, StartsWith(base + "/"));
-    return url->substr(base.size());
-  }
-
-  std::string ExecPath(const std::string& script, bool input = true,
-                       bool terminal = false) {
-    Request request;
-    request.command = {"sh", "-c", script};
-    request.streams = {input, true, !terminal, terminal};
-    return Path(request);
-  }
-
-  Client Connect() { return Client(server_->port()); }
-
-  // Opens the streams as client-go does: error 1, then those of `types`.
-  void OpenStreams(Client& client, const std::vector<std::string>& types) {
-    uint32_t id = 1;
-    client.Send(peer_.SynStream(id, {{"streamtype", "error"}}));
-    for (const std::string& type : types) {
-      id += 2;
-      client.Send(peer_.SynStream(id, {{"streamtype", type}}));
-    }
-  }
-
-  bool ReadUntil(Client& client, const std::function<bool()>& done) {
-    return client.Until(
-        [this](std::string_view bytes) { EXPECT_TRUE(peer_.Read(bytes).ok()); },
-        done);
-  }
-
-  Options options_;
-  ProcessBackend backend_;
-  std::unique_ptr<metrics::Registry> metrics_ = metrics::Registry::Create();
-  std::unique_ptr<Server> server_;
-  SpdyPeer peer_;
-};
 
 TEST_F(SessionTest, SpdyExecCarriesAllStreamsAndTheExitCode) {
   const std::string path = ExecPath("cat; echo problem >&2; exit 7");
@@ -305,19 +241,53 @@ TEST_F(SessionTest, RefusesForeignOriginsAndLongHeads) {
   EXPECT_THAT(Connect().Ask("nonsense", ""), StartsWith("HTTP/1.1 400 "));
 }
 
-TEST_F(SessionTest, OneTooManyIsTold) {
-  options_.max_sessions = 2;
-  Start();
+TEST_F(SessionTest, OneTooManyIsToldAndMayComeAgain) {
+  options_.max_sessions = 1;
+  const std::string first_path = ExecPath("sleep 1000");
+  const std::string path = ExecPath("echo there", false);
+  // Who shows no token takes no session's place.
+  const Client idle = Connect();
   Client first = Connect();
-  Client second = Connect();
-  ASSERT_TRUE(Eventually([this] {
-    Client third = Connect();
-    return third.Ask("/", "").rfind("HTTP/1.1 503 ", 0) == 0;
-  }));
+  ASSERT_THAT(first.AskSpdy(first_path), StartsWith("HTTP/1.1 101 "));
+  EXPECT_THAT(Connect().AskSpdy(path), StartsWith("HTTP/1.1 503 "));
   first.HangUp();
+  Client second = Connect();
+  ASSERT_TRUE(Eventually([&] {
+    second = Connect();
+    return second.AskSpdy(path).rfind("HTTP/1.1 101 ", 0) == 0;
+  })) << "the refusal must not spend the token";
+  OpenStreams(second, {"stdout", "stderr"});
+  ASSERT_TRUE(ReadUntil(second, [this] { return peer_.finished[1]; }));
+  EXPECT_EQ(peer_.data[3], "there\n");
+}
+
+TEST_F(SessionTest, ConnectionsWithoutATokenAreFewAndShort) {
+  options_.max_newcomers = 2;
+  options_.head_timeout = std::chrono::milliseconds(500);
+  Start();
+  Client silent = Connect();
+  Client slow = Connect();
+  slow.Send("GET /exec/");
+  EXPECT_TRUE(Eventually([this] {
+    return Connect().Ask("/", "").rfind("HTTP/1.1 503 ", 0) == 0;
+  }));
+  EXPECT_TRUE(silent.UntilEnd());
+  EXPECT_TRUE(slow.UntilEnd());
   EXPECT_TRUE(Eventually([this] {
     return Connect().Ask("/", "").rfind("HTTP/1.1 404 ", 0) == 0;
   }));
+}
+
+TEST_F(SessionTest, StopEndsSessionsAndTakesNoMore) {
+  const std::string path = ExecPath("sleep 1000");
+  Client client = Connect();
+  ASSERT_THAT(client.AskSpdy(path), StartsWith("HTTP/1.1 101 "));
+  OpenStreams(client, {"stdin", "stdout", "stderr"});
+  ASSERT_TRUE(Eventually([this] { return backend_.alive == 1; }));
+  EXPECT_TRUE(server_->Stop(std::chrono::seconds(20)));
+  EXPECT_EQ(backend_.alive, 0);
+  EXPECT_TRUE(client.UntilEnd());
+  EXPECT_TRUE(server_->Stop(std::chrono::seconds(20))) << "again";
 }
 
 TEST_F(SessionTest, TheServersEndEndsItsSessions) {
