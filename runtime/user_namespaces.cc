@@ -116,6 +116,8 @@ absl::Status CheckMapped(const state::ContainerRecord& container) {
   }
   for (const state::CdiNode& node : container.cdi_nodes()) {
     PINION_RETURN_IF_ERROR(CheckDevicePath(node.path()));
+    PINION_RETURN_IF_ERROR(CheckId(mapped.uids(), "uid", node.uid()));
+    PINION_RETURN_IF_ERROR(CheckId(mapped.gids(), "gid", node.gid()));
   }
   return absl::OkStatus();
 }

@@ -15,8 +15,9 @@ namespace pinion::launch {
 
 int TakePrepared(const Child& child) {
   const int fd = ReceiveFd(child.transfer_fd);
-  // The preparer has ended, after its report.
-  if (fd < 0) _exit(127);
+  // The preparer has ended: after a report, which then is the one that is
+  // read, or killed without one.
+  if (fd < 0) Die(child, kStepPrepare, "its preparer ended");
   return fd;
 }
 

@@ -9,6 +9,7 @@ bash "$tree/tests/conformance/crictl_roundtrip.sh"
 roundtrip=$?
 # Here criu works.
 bash "$tree/tests/conformance/crictl_checkpoint.sh" || roundtrip=1
+bash "$tree/tests/conformance/crictl_userns.sh" || roundtrip=1
 
 # shellcheck source=tests/conformance/bed.sh
 source "$tree/tests/conformance/bed.sh"

@@ -111,7 +111,8 @@ TEST_F(ArchiveTest, AFailureLeavesNothing) {
   EXPECT_FALSE(Write(At("c.tar")).ok());
   EXPECT_FALSE(std::filesystem::exists(At("c.tar")));
   EXPECT_FALSE(std::filesystem::exists(At(".c.tar.partial")));
-  EXPECT_EQ(Write(At("nowhere/c.tar")).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(Write(At("nowhere/c.tar")).code(),
+            absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(ArchiveTest, OnlyRootsOwnArchivesAreOpened) {

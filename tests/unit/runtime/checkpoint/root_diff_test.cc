@@ -136,6 +136,13 @@ TEST_F(RootDiffTest, AFileThatLooksLikeAWhiteoutIsRefused) {
   EXPECT_EQ(Write().code(), absl::StatusCode::kFailedPrecondition);
 }
 
+TEST_F(RootDiffTest, AFileOfHolesDoesNotFillTheDisk) {
+  std::ofstream(At("upper/holes")) << "";
+  ASSERT_EQ(truncate(At("upper/holes").c_str(), off_t{1} << 43), 0);
+  const absl::Status status = Write();
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+}
+
 TEST_F(RootDiffTest, ADeadlineEndsIt) {
   std::ofstream(At("upper/f")) << "";
   EXPECT_EQ(Write(std::chrono::steady_clock::now()).code(),
