@@ -1,8 +1,9 @@
 #include "cri/runtime_service_container.h"
 
+#include <unistd.h>
+
 #include <string>
 
-#include "base/log.h"
 #include "base/status_macros.h"
 #include "cri/info_json.h"
 #include "cri/resolve.h"
@@ -12,21 +13,25 @@
 #include "runtime/runtime.h"
 
 namespace pinion::cri {
+namespace {
+
+// There once a policy has been loaded (selinuxfs).
+constexpr char kSelinuxEnforce[] = "/sys/fs/selinux/enforce";
+
+}  // namespace
 
 absl::Status ContainerRpcs::CreateContainer(
     const api::CreateContainerRequest& request,
     api::CreateContainerResponse* response) {
   PINION_ASSIGN_OR_RETURN(auto spec, ToContainerSpec(request));
+  PINION_RETURN_IF_ERROR(
+      CheckSelinux(request.config(), access(kSelinuxEnforce, F_OK) == 0));
   PINION_ASSIGN_OR_RETURN(const runtime::PodSnapshot pod,
                           ResolvePod(runtime_, request.pod_sandbox_id()));
   PINION_RETURN_IF_ERROR(FitIntoPod(pod->spec(), &spec));
   PINION_ASSIGN_OR_RETURN(const std::string id,
                           runtime_.CreateContainer(pod->id(), spec));
   response->set_container_id(id);
-  if (AsksForSelinux(request.config())) {
-    Log(LogLevel::kWarning, "selinux_options have no effect",
-        {{"container", id}, {"pod", pod->id()}});
-  }
   return absl::OkStatus();
 }
 

@@ -196,11 +196,16 @@ absl::Status FitIntoPod(const state::PodSpec& pod, state::ContainerSpec* spec) {
   return absl::OkStatus();
 }
 
-bool AsksForSelinux(const api::ContainerConfig& config) {
+absl::Status CheckSelinux(const api::ContainerConfig& config,
+                          bool node_has_selinux) {
   const api::SELinuxOption& options =
       config.linux().security_context().selinux_options();
-  return !options.user().empty() || !options.role().empty() ||
-         !options.type().empty() || !options.level().empty();
+  const bool asks = !options.user().empty() || !options.role().empty() ||
+                    !options.type().empty() || !options.level().empty();
+  if (!asks || !node_has_selinux) return absl::OkStatus();
+  return absl::UnimplementedError(
+      "selinux_options: this version sets no SELinux labels, and this node has "
+      "SELinux; leave them out of the pod's securityContext");
 }
 
 }  // namespace pinion::cri

@@ -24,8 +24,11 @@ absl::StatusOr<state::ContainerSpec> ToContainerSpec(
 // (privileged, a namespace of the node).
 absl::Status FitIntoPod(const state::PodSpec& pod, state::ContainerSpec* spec);
 
-// True if the container names SELinux labels, which have no effect yet.
-bool AsksForSelinux(const api::ContainerConfig& config);
+// Unimplemented if the container names SELinux labels and the node has SELinux:
+// it would run under another label than its author believes. Elsewhere labels
+// have no effect, as with every runtime.
+absl::Status CheckSelinux(const api::ContainerConfig& config,
+                          bool node_has_selinux);
 
 }  // namespace pinion::cri
 

@@ -158,14 +158,15 @@ TEST(TranslateContainerTest, CdiDevicesComeFromTheFieldAndFromAnnotations) {
         }}});
 }
 
-TEST(AsksForSelinuxTest, AnyLabelCounts) {
+TEST(CheckSelinuxTest, LabelsAreRefusedWhereTheyWouldCount) {
   api::ContainerConfig config = ContainerRequest().config();
-  EXPECT_FALSE(AsksForSelinux(config));
+  EXPECT_TRUE(CheckSelinux(config, true).ok());
   config.mutable_linux()
       ->mutable_security_context()
       ->mutable_selinux_options()
       ->set_level("s0");
-  EXPECT_TRUE(AsksForSelinux(config));
+  EXPECT_TRUE(absl::IsUnimplemented(CheckSelinux(config, true)));
+  EXPECT_TRUE(CheckSelinux(config, false).ok());
 }
 
 }  // namespace
