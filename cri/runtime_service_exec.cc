@@ -34,6 +34,9 @@ absl::Status ExecRpcs::ExecSync(const api::ExecSyncRequest& request,
                                 api::ExecSyncResponse* response) {
   const Field cmd("cmd");
   if (request.cmd().empty()) return RefuseField(cmd, "must not be empty");
+  if (request.cmd(0).empty()) {
+    return RefuseField(cmd.At(0), "must not be empty");
+  }
   for (int i = 0; i < request.cmd_size(); ++i) {
     PINION_RETURN_IF_ERROR(
         CheckText(cmd.At(i), request.cmd(i), kMaxMessageBytes));

@@ -59,6 +59,9 @@ absl::Status StreamingRpcs::Exec(const api::ExecRequest& request,
                                  api::ExecResponse* response) {
   const Field cmd("cmd");
   if (request.cmd().empty()) return RefuseField(cmd, "must not be empty");
+  if (request.cmd(0).empty()) {
+    return RefuseField(cmd.At(0), "must not be empty");
+  }
   streaming::Request wanted;
   wanted.kind = streaming::Kind::kExec;
   for (int i = 0; i < request.cmd_size(); ++i) {

@@ -99,6 +99,9 @@ absl::StatusOr<state::Mount> ToMount(const Field& field, const api::Mount& in) {
   if (in.container_path().find_first_not_of("/.") == std::string::npos) {
     return Refuse(inside, in.container_path(), "must not be the root");
   }
+  if (HasDotDot(in.container_path())) {
+    return Refuse(inside, in.container_path(), "must not contain \"..\"");
+  }
   PINION_RETURN_IF_ERROR(CheckSupported(field, in));
   state::Mount out;
   if (in.has_image() || !in.image_sub_path().empty()) {

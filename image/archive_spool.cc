@@ -97,8 +97,18 @@ absl::Status CopyMember(TarReader& reader, int file, const std::string& name,
 absl::StatusOr<std::unique_ptr<ArchiveSpool>> ArchiveSpool::Create(
     const std::string& archive_path, const std::string& directory,
     const CancelToken* cancel) {
-  PINION_ASSIGN_OR_RETURN(os::UniqueFd archive,
-                          os::OpenAt(AT_FDCWD, archive_path, O_RDONLY));
+  PINION_ASSIGN_OR_RETURN(
+      os::UniqueFd archive,
+      os::OpenAt(AT_FDCWD, archive_path, O_RDONLY | O_NONBLOCK));
+  struct stat st = {};
+  if (fstat(archive.get(), &st) != 0) {
+    return os::ErrnoStatus(absl::StrCat("fstat ", archive_path));
+  }
+  // A FIFO would hold the call until somebody writes.
+  if (!S_ISREG(st.st_mode)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(archive_path, " is no regular file"));
+  }
   PINION_RETURN_IF_ERROR(os::MakeDirAt(AT_FDCWD, directory, 0700));
   auto spool = std::unique_ptr<ArchiveSpool>(new ArchiveSpool(directory));
   PINION_ASSIGN_OR_RETURN(

@@ -1,12 +1,18 @@
 #include "network/host_link.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstddef>
 
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "network/mac.h"
 #include "network/parent.h"
+#include "os/error.h"
 
 namespace pinion::network {
 namespace {
@@ -121,6 +127,27 @@ MacAddress HostLinkMac(const std::vector<FamilyPlan>& plans) {
     if (plan.node) return MacFor(*plan.node);
   }
   return {};
+}
+
+absl::StatusOr<os::UniqueFd> ClaimHostLinkName(const std::string& name) {
+  os::UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return os::ErrnoStatus("socket AF_UNIX");
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  // The first byte is 0: no file, and gone with the descriptor.
+  const std::string path = "pinion/host-link/" + name;
+  std::copy_n(path.data(), std::min(path.size(), sizeof(address.sun_path) - 1),
+              address.sun_path + 1);
+  const auto size =
+      static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + path.size());
+  if (bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) == 0) {
+    return fd;
+  }
+  if (errno != EADDRINUSE) return os::ErrnoStatus("bind @" + path);
+  return absl::FailedPreconditionError(absl::StrCat(
+      "another piniond has network.host_link_name = \"", name,
+      "\" on this node: give this one another, and a range of its own "
+      "(network.range)"));
 }
 
 absl::StatusOr<Link> EnsureHostLink(NetlinkSocket& socket,

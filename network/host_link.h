@@ -15,6 +15,7 @@
 #ifndef PINION_NETWORK_HOST_LINK_H_
 #define PINION_NETWORK_HOST_LINK_H_
 
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -22,11 +23,17 @@
 #include "network/options.h"
 #include "network/rtnl.h"
 #include "os/netlink.h"
+#include "os/unique_fd.h"
 
 namespace pinion::network {
 
 // The MAC that pods know the node by.
 MacAddress HostLinkMac(const std::vector<FamilyPlan>& plans);
+
+// The name in this network namespace, with all that is called after it (link,
+// nf_tables), for as long as the descriptor is open: an abstract socket
+// (unix(7)). FailedPrecondition: another piniond has it.
+absl::StatusOr<os::UniqueFd> ClaimHostLinkName(const std::string& name);
 
 // Makes the link, or brings one that pinion made before into this state: MAC,
 // addresses, routes, up. What is right already is not touched, so pods'

@@ -164,8 +164,14 @@ absl::StatusOr<std::vector<Mapping>> MappingsOf(const HostPortTable& table,
 absl::Status CheckHostPorts(const HostPortTable& table,
                             const std::string& pod_id,
                             const std::vector<HostPort>& ports) {
-  for (const HostPort& port : ports) {
+  for (size_t i = 0; i < ports.size(); ++i) {
+    const HostPort& port = ports[i];
     PINION_RETURN_IF_ERROR_AS(HostAddress(port).status(), "host address");
+    for (size_t j = 0; j < i; ++j) {
+      if (!Overlap(port, ports[j])) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat("host ", Describe(port), " is asked for twice"));
+    }
     for (const auto& [other_id, other] : table) {
       if (other_id == pod_id) continue;
       for (const HostPort& taken : other.ports) {

@@ -46,7 +46,8 @@ struct HostPorts {
 using HostPortTable = std::map<std::string, HostPorts>;
 
 // AlreadyExists, naming port and pod, if another pod than `pod_id` has one of
-// these ports. InvalidArgument for a host address that is none.
+// these ports. InvalidArgument for a host address that is none, and for two of
+// `ports` that are the same port of the node.
 absl::Status CheckHostPorts(const HostPortTable& table,
                             const std::string& pod_id,
                             const std::vector<HostPort>& ports);

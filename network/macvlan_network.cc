@@ -66,6 +66,9 @@ absl::StatusOr<std::unique_ptr<MacvlanNetwork>> MacvlanNetwork::Create(
   PINION_ASSIGN_OR_RETURN(os::NetlinkSocket host, os::NetlinkSocket::Open());
   std::unique_ptr<MacvlanNetwork> network(
       new MacvlanNetwork(options, std::move(host), registry));
+  // Before anything on the node is touched.
+  PINION_ASSIGN_OR_RETURN(network->host_link_name_,
+                          ClaimHostLinkName(options.host_link_name));
   PINION_ASSIGN_OR_RETURN(network->reactor_, os::Reactor::Create());
   PINION_ASSIGN_OR_RETURN(network->announcer_,
                           Announcer::Create(network->reactor_.get()));

@@ -113,6 +113,7 @@ class MacvlanNetwork : public PodNetwork {
 
   const Options options_;
   NetworkMetrics metrics_;
+  os::UniqueFd host_link_name_;
 
   // Taken after mutex_. Serialises what goes over host_: rtnetlink takes
   // requests one by one anyway.

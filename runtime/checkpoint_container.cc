@@ -152,6 +152,18 @@ absl::StatusOr<checkpoint::Metadata> MetadataOf(
   return metadata;
 }
 
+// Before the container is stopped for it.
+absl::Status CheckLocation(const std::string& location) {
+  struct stat st = {};
+  if (stat(location.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("location ", location, " is a directory"));
+  }
+  const std::string directory = location.substr(0, location.rfind('/') + 1);
+  if (stat(directory.c_str(), &st) == 0) return absl::OkStatus();
+  return os::ErrnoStatus(absl::StrCat("directory of location ", directory));
+}
+
 // Its pid has not been given to another process meanwhile.
 absl::Status CheckAlive(const state::ContainerRecord& record) {
   const auto ticks = os::ProcessStartTicks(record.pid());
@@ -219,6 +231,7 @@ absl::Status CheckpointContainer(Context& context, const std::string& id,
   }
   PINION_ASSIGN_OR_RETURN(const std::string criu, checkpoint::FindCriu());
   PINION_RETURN_IF_ERROR(CheckCheckpointable(record->spec()));
+  PINION_RETURN_IF_ERROR(CheckLocation(location));
   const Turn turn(*container);
   if (!turn.mine()) {
     return absl::FailedPreconditionError(absl::StrCat(

@@ -64,6 +64,7 @@ TEST_F(NetworkFaultsTest, SigkillDuringAttachLosesAndLeaksNothing) {
   constexpr int kRounds = 12;
   std::minstd_rand random(20261121);
   for (int round = 0; round < kRounds; ++round) {
+    network_.reset();  // one daemon at a time
     int reports[2];
     ASSERT_EQ(pipe2(reports, O_CLOEXEC), 0);
     pid_t child = -1;

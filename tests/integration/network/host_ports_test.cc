@@ -130,6 +130,29 @@ TEST_F(HostPortsTest, ThatLeadNowhereAreRefused) {
   EXPECT_TRUE(Attach(pod, 12000).ok());
 }
 
+TEST_F(HostPortsTest, AreAskedForOnceInAPod) {
+  ASSERT_TRUE(Start().ok());
+  Pod pod;
+  AttachRequest request = pod.Request();
+  request.host_ports = {{HostPort::Protocol::kTcp, 12000, 80, ""},
+                        {HostPort::Protocol::kTcp, 12000, 81, "192.0.2.1"}};
+  EXPECT_TRUE(absl::IsInvalidArgument(network_->Attach(request).status()));
+  request.host_ports[1].protocol = HostPort::Protocol::kUdp;
+  EXPECT_TRUE(network_->Attach(request).ok());
+}
+
+TEST_F(HostPortsTest, AreNotASecondDaemonsToTake) {
+  ASSERT_TRUE(Start().ok());
+  Pod pod;
+  ASSERT_TRUE(Attach(pod, 12000).ok());
+  const auto first = std::move(network_);
+  const absl::Status second = Start();
+  EXPECT_TRUE(absl::IsFailedPrecondition(second)) << second;
+  EXPECT_THAT(std::string(second.message()),
+              HasSubstr("network.host_link_name"));
+  EXPECT_THAT(Tables(), HasSubstr("12000"));
+}
+
 TEST_F(HostPortsTest, GoAlsoWithoutTheHostLink) {
   ASSERT_TRUE(Start().ok());
   Pod pod;

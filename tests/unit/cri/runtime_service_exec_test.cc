@@ -64,6 +64,10 @@ TEST_F(ExecRpcsTest, RefusesWhatMakesNoSense) {
   request.add_cmd(std::string("a\0b", 3));
   EXPECT_EQ(Exec(request, &response).error_code(),
             grpc::StatusCode::INVALID_ARGUMENT);
+  request.set_cmd(0, "");
+  status = Exec(request, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("cmd[0]: must not be empty"));
   request.set_cmd(0, "true");
   request.set_timeout(-1);
   status = Exec(request, &response);

@@ -56,6 +56,8 @@ TEST(ToMountTest, RefusesBadPathsAndModes) {
           {"must not be the root", [](auto& m) { m.set_container_path("/"); }},
           {"must not be the root",
            [](auto& m) { m.set_container_path("//./.."); }},
+          {"must not contain \"..\"",
+           [](auto& m) { m.set_container_path("/x/.."); }},
           {"mount.host_path \"\"", [](auto& m) { m.clear_host_path(); }},
           {"mount.host_path \"srv\"", [](auto& m) { m.set_host_path("srv"); }},
           {"mount.propagation 5",

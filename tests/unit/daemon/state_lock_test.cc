@@ -50,6 +50,21 @@ TEST_F(StateLockTest, FreeAgainAfterTheHolder) {
   EXPECT_TRUE(StateLock::Acquire(scratch_).ok());
 }
 
+TEST_F(StateLockTest, ADirectoryOfOthersIsLeftAsItIs) {
+  ASSERT_EQ(mkdir((scratch_ + "/lost+found").c_str(), 0700), 0);
+  ASSERT_EQ(mkdir((scratch_ + "/containers").c_str(), 0755), 0);
+  ASSERT_EQ(chmod(scratch_.c_str(), 0755), 0);
+  const auto refused = StateLock::Acquire(scratch_);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(refused.status().message(), HasSubstr("not pinion's"));
+  struct stat st = {};
+  ASSERT_EQ(stat(scratch_.c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 07777, 0755U);
+  EXPECT_NE(access((scratch_ + "/lock").c_str(), F_OK), 0);
+  ASSERT_EQ(rmdir((scratch_ + "/containers").c_str()), 0);
+  EXPECT_TRUE(StateLock::Acquire(scratch_).ok());
+}
+
 TEST_F(StateLockTest, MakesTheDirectoryPrivate) {
   const std::string directory = scratch_ + "/a/b";
   ASSERT_TRUE(StateLock::Acquire(directory).ok());
