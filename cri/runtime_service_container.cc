@@ -29,6 +29,7 @@ absl::Status ContainerRpcs::CreateContainer(
   PINION_ASSIGN_OR_RETURN(const runtime::PodSnapshot pod,
                           ResolvePod(runtime_, request.pod_sandbox_id()));
   PINION_RETURN_IF_ERROR(FitIntoPod(pod->spec(), &spec));
+  PINION_RETURN_IF_ERROR(CheckUserNamespaceMode(request.config(), pod->spec()));
   PINION_ASSIGN_OR_RETURN(const std::string id,
                           runtime_.CreateContainer(pod->id(), spec));
   response->set_container_id(id);

@@ -196,6 +196,20 @@ absl::Status FitIntoPod(const state::PodSpec& pod, state::ContainerSpec* spec) {
   return absl::OkStatus();
 }
 
+absl::Status CheckUserNamespaceMode(const api::ContainerConfig& config,
+                                    const state::PodSpec& pod) {
+  const api::NamespaceOption& asked =
+      config.linux().security_context().namespace_options();
+  if (!pod.namespaces().has_user_namespace() || !asked.has_userns_options() ||
+      asked.userns_options().mode() != api::NODE) {
+    return absl::OkStatus();
+  }
+  const Field options(
+      "config.linux.security_context.namespace_options.userns_options");
+  return Refuse(options.Sub("mode"), "NODE",
+                "the pod's sandbox has a user namespace of its own");
+}
+
 absl::Status CheckSelinux(const api::ContainerConfig& config,
                           bool node_has_selinux) {
   const api::SELinuxOption& options =

@@ -24,6 +24,11 @@ absl::StatusOr<state::ContainerSpec> ToContainerSpec(
 // (privileged, a namespace of the node).
 absl::Status FitIntoPod(const state::PodSpec& pod, state::ContainerSpec* spec);
 
+// InvalidArgument if the container asks for the node's user namespace and the
+// pod has one of its own.
+absl::Status CheckUserNamespaceMode(const api::ContainerConfig& config,
+                                    const state::PodSpec& pod);
+
 // Unimplemented if the container names SELinux labels and the node has SELinux:
 // it would run under another label than its author believes. Elsewhere labels
 // have no effect, as with every runtime.

@@ -158,6 +158,21 @@ TEST(TranslateContainerTest, CdiDevicesComeFromTheFieldAndFromAnnotations) {
         }}});
 }
 
+TEST(CheckUserNamespaceModeTest, TheNodesIsNotToBeHadInAPodWithItsOwn) {
+  api::ContainerConfig config = ContainerRequest().config();
+  state::PodSpec pod;
+  pod.mutable_namespaces()->mutable_user_namespace();
+  EXPECT_TRUE(CheckUserNamespaceMode(config, pod).ok());
+  api::UserNamespace* asked = config.mutable_linux()
+                                  ->mutable_security_context()
+                                  ->mutable_namespace_options()
+                                  ->mutable_userns_options();
+  EXPECT_TRUE(CheckUserNamespaceMode(config, pod).ok());
+  asked->set_mode(api::NODE);
+  EXPECT_TRUE(absl::IsInvalidArgument(CheckUserNamespaceMode(config, pod)));
+  EXPECT_TRUE(CheckUserNamespaceMode(config, state::PodSpec()).ok());
+}
+
 TEST(CheckSelinuxTest, LabelsAreRefusedWhereTheyWouldCount) {
   api::ContainerConfig config = ContainerRequest().config();
   EXPECT_TRUE(CheckSelinux(config, true).ok());
