@@ -125,9 +125,8 @@ absl::Status SetNetwork(const Field& config, const api::PodSandboxConfig& in,
     return Refuse(ports, in.port_mappings_size(), "are too many entries");
   }
   for (int i = 0; i < in.port_mappings_size(); ++i) {
-    PINION_ASSIGN_OR_RETURN(
-        *out.add_port_mappings(),
-        ToPortMapping(ports.At(i), in.port_mappings(i)));
+    PINION_ASSIGN_OR_RETURN(*out.add_port_mappings(),
+                            ToPortMapping(ports.At(i), in.port_mappings(i)));
   }
   return absl::OkStatus();
 }

@@ -54,7 +54,7 @@ enum WireRequired : uint32_t {
   kRequiresUserNamespace = 1u << 0,
   kRequiresImageMounts = 1u << 1,
   kRequiresMountAttributes = 1u << 2,  // kMountNoSuid, …NoDev, …NoExec
-  kRequiresRestore = 1u << 8,  // Kind::kRestore
+  kRequiresRestore = 1u << 8,          // Kind::kRestore
 };
 
 struct WireRlimit {

@@ -80,9 +80,10 @@ TEST_F(CdiDevicesTest, AnUnknownDeviceIsNamedAndSoAreBadFiles) {
   Write(0, "good.yaml", Spec("v/a", "1", {"x"}));
   const absl::Status status = Error("v/a=nope");
   EXPECT_TRUE(absl::IsInvalidArgument(status));
-  EXPECT_THAT(std::string(status.message()),
-              ::testing::AllOf(HasSubstr("v/a=nope"), HasSubstr("bad.yaml: line"),
-                             HasSubstr(dirs_[1])));
+  EXPECT_THAT(
+      std::string(status.message()),
+      ::testing::AllOf(HasSubstr("v/a=nope"), HasSubstr("bad.yaml: line"),
+                       HasSubstr(dirs_[1])));
   EXPECT_TRUE(Find({"v/a=x"}).ok());
   EXPECT_TRUE(absl::IsInvalidArgument(Error("not a name")));
 }
@@ -107,7 +108,7 @@ TEST_F(CdiDevicesTest, WhatIsNoFileOrTooLongIsAnErrorNotAWait) {
   EXPECT_TRUE(absl::IsInvalidArgument(status));
   EXPECT_THAT(std::string(status.message()),
               ::testing::AllOf(HasSubstr("fifo.yaml"), HasSubstr("dir.json"),
-                             HasSubstr("long.yaml")));
+                               HasSubstr("long.yaml")));
 }
 
 TEST_F(CdiDevicesTest, NoDirectoriesNoDevices) {
