@@ -101,11 +101,11 @@ class Client {
                    protocol + "\r\n");
   }
 
-  // Feeds what comes to `take` until `done` or the end; false after 20 s.
+  // Feeds what comes to `take` until `done` or the end; false after a minute.
   bool Until(const std::function<void(std::string_view)>& take,
              const std::function<bool()>& done) {
     const auto deadline =
-        std::chrono::steady_clock::now() + std::chrono::seconds(20);
+        std::chrono::steady_clock::now() + std::chrono::minutes(1);
     take(rest_);
     rest_.clear();
     while (!done()) {
