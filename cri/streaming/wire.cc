@@ -46,7 +46,11 @@ Wire::State Wire::Begin(std::string_view bytes, PeerEvents& events) {
 Wire::State Wire::Turn(std::vector<pollfd>* fds, bool take_input,
                        std::optional<TimePoint> deadline, PeerEvents& events) {
   ProbeIfDue(take_input);
+  const bool had_room = HasRoom();
   if (const State state = Flush(); state != State::kOpen) return state;
+  // The caller left outputs out of `fds` for want of room: nobody would tell
+  // of them, nor of a socket that everything has gone to.
+  if (!had_room && HasRoom()) return State::kOpen;
   take_input = take_input && output_.size() < kOutputLimit;
   const bool buffered = take_input && transport_->HasBuffered();
 
