@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "os/error.h"
+#include "runtime/container_plan.h"
 #include "runtime/plan/cdi_devices.h"
 #include "runtime/user_namespaces.h"
 
@@ -100,17 +101,6 @@ absl::Status AddMount(const plan::CdiMount& in,
       break;
   }
   return absl::OkStatus();
-}
-
-launch::Propagation ToPropagation(state::MountPropagation propagation) {
-  switch (propagation) {
-    case state::PROPAGATION_HOST_TO_CONTAINER:
-      return launch::Propagation::kSlave;
-    case state::PROPAGATION_BIDIRECTIONAL:
-      return launch::Propagation::kShared;
-    default:
-      return launch::Propagation::kPrivate;
-  }
 }
 
 }  // namespace

@@ -68,17 +68,6 @@ absl::StatusOr<int> StopSignalOf(const state::ContainerSpec& spec,
   return plan::ParseSignal(image.config.stop_signal);
 }
 
-launch::Propagation ToPropagation(state::MountPropagation propagation) {
-  switch (propagation) {
-    case state::PROPAGATION_HOST_TO_CONTAINER:
-      return launch::Propagation::kSlave;
-    case state::PROPAGATION_BIDIRECTIONAL:
-      return launch::Propagation::kShared;
-    default:
-      return launch::Propagation::kPrivate;
-  }
-}
-
 // A bad source is the request's fault, whatever errno says.
 absl::Status CheckMountSources(const state::ContainerSpec& spec) {
   for (const state::Mount& mount : spec.mounts()) {
@@ -327,6 +316,17 @@ absl::Status AddPidNamespace(Context& context, const state::ContainerSpec& spec,
 }
 
 }  // namespace
+
+launch::Propagation ToPropagation(state::MountPropagation propagation) {
+  switch (propagation) {
+    case state::PROPAGATION_HOST_TO_CONTAINER:
+      return launch::Propagation::kSlave;
+    case state::PROPAGATION_BIDIRECTIONAL:
+      return launch::Propagation::kShared;
+    default:
+      return launch::Propagation::kPrivate;
+  }
+}
 
 absl::StatusOr<state::ContainerRecord> ResolveContainer(
     Context& context, const state::PodRecord& pod,

@@ -25,6 +25,9 @@ absl::StatusOr<state::ContainerRecord> ResolveContainer(
     const state::ContainerSpec& spec, const image::ImageInfo& image,
     const std::string& id);
 
+// What mount(2) calls it; nothing asked for is private.
+launch::Propagation ToPropagation(state::MountPropagation propagation);
+
 struct ContainerPlan {
   launch::LaunchSpec launch;
   // For the cgroup's device filter.

@@ -166,6 +166,9 @@ absl::StatusOr<launch::LaunchSpec> PlanRestore(
     command.mounts.push_back({mount.target, staged.target});
     launch.mounts.push_back(std::move(staged));
   }
+  if (record.restore().stdio_size() != static_cast<int>(command.stdio.size())) {
+    return absl::DataLossError("the record of the checkpoint is damaged");
+  }
   for (size_t i = 0; i < command.stdio.size(); ++i) {
     const std::string& name = record.restore().stdio(static_cast<int>(i));
     if (name != "/dev/null") command.stdio[i] = name;

@@ -318,7 +318,14 @@ void Session::Run(std::string_view early,
          {"error", std::string(opened.message())}});
     Tell(opened);
   } else {
-    if (!Relay()) return;
+    if (!Relay()) {
+      if (state_ != Wire::State::kStopped) return;
+      // A client that only sees the end takes it for a success.
+      process_.reset();
+      Tell(absl::UnavailableError(
+          "the container runtime is being stopped, the session with it"));
+      return wire_.Finish(kGoodbye);
+    }
     const auto outcome = process_->Outcome();
     // How the container ends is not the attached client's result; being cut
     // off from it is. Without an outcome it has closed its output.

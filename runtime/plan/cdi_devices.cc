@@ -1,6 +1,7 @@
 #include "runtime/plan/cdi_devices.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <set>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
+#include "os/error.h"
 #include "os/file.h"
 
 namespace pinion::plan {
@@ -35,6 +37,13 @@ void LoadFile(const std::string& path, size_t dir, Directory& all) {
     PINION_ASSIGN_OR_RETURN(
         const os::UniqueFd file,
         os::OpenAt(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
+    // It may bring any device and any mount of the node.
+    struct stat st = {};
+    if (fstat(file.get(), &st) != 0) return os::ErrnoStatus("fstat");
+    if (st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+      return absl::PermissionDeniedError(
+          "others than root can write it: chown root, chmod go-w");
+    }
     PINION_ASSIGN_OR_RETURN(const std::string text,
                             os::ReadFd(file.get(), path, kMaxFile));
     return ParseCdiSpec(text, absl::EndsWith(path, ".json") ? CdiFormat::kJson

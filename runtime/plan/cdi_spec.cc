@@ -160,6 +160,9 @@ absl::Status AddMount(const Json& json, CdiEdits& edits) {
   CdiMount mount;
   PINION_ASSIGN_OR_RETURN(mount.host_path, GetPath(json, "hostPath"));
   PINION_ASSIGN_OR_RETURN(mount.container_path, GetPath(json, "containerPath"));
+  if (mount.container_path.find_first_not_of("/.") == std::string::npos) {
+    return Malformed("containerPath is the root");
+  }
   const std::string phrase = absl::StrCat("mount ", mount.container_path);
   PINION_ASSIGN_OR_RETURN(const std::string type, GetText(json, "type"));
   if (!type.empty() && type != "bind" && type != "none") {

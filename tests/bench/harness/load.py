@@ -11,7 +11,6 @@ import subprocess
 
 from figures import Goal, goals_table, number, percentile, table
 from host import Problem, bench_binary, say
-from pods import PEERS
 import runtimes
 
 CALLS = ("Version", "Status", "ListPodSandbox", "ListContainers",
@@ -40,18 +39,8 @@ class LoadBenchmark:
 
     def set_up(self):
         self.host.set_up()
-        hosts = self.host.start_registry()
-        for label in self.labels:
-            if label == "pinion":
-                runtime = runtimes.start_pinion(self.host, hosts)
-            elif label in PEERS:
-                runtime = runtimes.start_containerd(self.host, hosts,
-                                                    *PEERS[label])
-            else:
-                raise Problem(f"no runtime {label}")
-            self.runtimes.append(runtime)
-            runtimes.pull(bench_binary("cri_pull_bench"), runtime,
-                          runtimes.BUSYBOX)
+        self.runtimes = runtimes.start_all(self.host, self.labels,
+                                           bench_binary("cri_pull_bench"))
 
     def measure(self, runtime):
         self.others_busy.append(self.host.settle())

@@ -13,10 +13,6 @@ from figures import Goal, goals_table, median, number, percentile, table
 from host import Problem, bench_binary, say
 import runtimes
 
-PEERS = {
-    "containerd+crun": ("crun", "10.129.0.0/17"),
-    "containerd+runc": ("runc", "10.130.0.0/17"),
-}
 STEPS = ("RunPodSandbox", "CreateContainer", "StartContainer", "pod up",
          "ExecSync", "StopContainer", "StopPodSandbox", "RemoveContainer",
          "RemovePodSandbox", "pod down")
@@ -31,7 +27,7 @@ def add_arguments(parser):
     parser.add_argument("--bursts", help="pods at once "
                         "(27,100,270; quick: 27)")
     parser.add_argument("--runtimes", help="comma-separated; default: "
-                        "pinion," + ",".join(PEERS))
+                        "pinion," + ",".join(runtimes.PEERS))
     parser.add_argument("--networks", default="pod,host")
 
 
@@ -78,7 +74,7 @@ class PodsBenchmark:
         self.bursts = [int(b) for b in bursts.split(",")]
         self.networks = options.networks.split(",")
         self.labels = (options.runtimes or
-                       ",".join(["pinion", *PEERS])).split(",")
+                       ",".join(["pinion", *runtimes.PEERS])).split(",")
         self.results = Results()
         self.runtimes = []
         self.others_busy = []
@@ -86,19 +82,8 @@ class PodsBenchmark:
 
     def set_up(self):
         self.host.set_up()
-        hosts = self.host.start_registry()
-        for label in self.labels:
-            if label == "pinion":
-                runtime = runtimes.start_pinion(self.host, hosts)
-            elif label in PEERS:
-                runtime = runtimes.start_containerd(self.host, hosts,
-                                                    *PEERS[label])
-            else:
-                raise Problem(f"no runtime {label}")
-            self.runtimes.append(runtime)
-        for runtime in self.runtimes:
-            runtimes.pull(bench_binary("cri_pull_bench"), runtime,
-                          runtimes.BUSYBOX)
+        self.runtimes = runtimes.start_all(self.host, self.labels,
+                                           bench_binary("cri_pull_bench"))
         self.floor_tree = self.host.make_tree("floor")
         (self.host.scratch / "floor/rootfs/proc").mkdir(parents=True)
         self.host.settle()

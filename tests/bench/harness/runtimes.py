@@ -14,6 +14,11 @@ import time
 from host import CGROUPS, Problem, binaries, run, say
 
 BUSYBOX = "registry.k8s.io/e2e-test-images/busybox:1.29-2"
+# Handler and subnet of the pods.
+PEERS = {
+    "containerd+crun": ("crun", "10.129.0.0/17"),
+    "containerd+runc": ("runc", "10.130.0.0/17"),
+}
 PAUSE = "registry.k8s.io/pause:3.9"
 START_SECONDS = 60
 
@@ -191,3 +196,19 @@ def pull(client, runtime, image):
     if done.returncode != 0:
         raise Problem(f"{runtime.label}: {done.stderr.strip()}\n"
                       + runtime.log_tail())
+
+
+def start_all(host, labels, client):
+    """The runtimes with these labels; each has pulled busybox by `client`."""
+    hosts = host.start_registry()
+    started = []
+    for label in labels:
+        if label == "pinion":
+            started.append(start_pinion(host, hosts))
+        elif label in PEERS:
+            started.append(start_containerd(host, hosts, *PEERS[label]))
+        else:
+            raise Problem(f"no runtime {label}")
+    for runtime in started:
+        pull(client, runtime, BUSYBOX)
+    return started

@@ -204,9 +204,3 @@ TEST_F(CdiTest, WorksOnAfterARestartWithoutTheFile) {
 
 }  // namespace
 }  // namespace pinion::testing
-
-int main(int argc, char** argv) {
-  pinion::testing::DaemonBed::EnterTestHost();
-  ::testing::InitGoogleTest(&argc, argv);
-  return RUN_ALL_TESTS();
-}

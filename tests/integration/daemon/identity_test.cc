@@ -166,9 +166,3 @@ TEST_F(IdentityTest, TheImagesStopSignalUnlessTheRequestHasOne) {
 
 }  // namespace
 }  // namespace pinion::testing
-
-int main(int argc, char** argv) {
-  ::testing::InitGoogleTest(&argc, argv);
-  pinion::testing::DaemonBed::EnterTestHost();
-  return RUN_ALL_TESTS();
-}

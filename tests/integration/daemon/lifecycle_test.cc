@@ -329,9 +329,3 @@ TEST(LifecycleTest, LogsCanBeRotated) {
 
 }  // namespace
 }  // namespace pinion::testing
-
-int main(int argc, char** argv) {
-  ::testing::InitGoogleTest(&argc, argv);
-  pinion::testing::DaemonBed::EnterTestHost();
-  return RUN_ALL_TESTS();
-}

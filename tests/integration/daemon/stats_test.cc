@@ -116,9 +116,3 @@ TEST_F(StatsTest, AContainerThatEndedHasItsLayerOnly) {
 
 }  // namespace
 }  // namespace pinion::testing
-
-int main(int argc, char** argv) {
-  ::testing::InitGoogleTest(&argc, argv);
-  pinion::testing::DaemonBed::EnterTestHost();
-  return RUN_ALL_TESTS();
-}

@@ -94,9 +94,3 @@ TEST_F(UpdateTest, AContainerThatEndedIsRefused) {
 
 }  // namespace
 }  // namespace pinion::testing
-
-int main(int argc, char** argv) {
-  ::testing::InitGoogleTest(&argc, argv);
-  pinion::testing::DaemonBed::EnterTestHost();
-  return RUN_ALL_TESTS();
-}

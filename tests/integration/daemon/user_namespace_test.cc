@@ -438,9 +438,3 @@ TEST_F(UserNamespaceTest, ANodeThatCannotMapIdsSaysSo) {
 
 }  // namespace
 }  // namespace pinion::testing
-
-int main(int argc, char** argv) {
-  ::testing::InitGoogleTest(&argc, argv);
-  pinion::testing::DaemonBed::EnterTestHost();
-  return RUN_ALL_TESTS();
-}

@@ -193,9 +193,3 @@ TEST_F(VolumesTest, RecursiveReadOnlyIsForReadOnlyPrivateVolumes) {
 
 }  // namespace
 }  // namespace pinion::testing
-
-int main(int argc, char** argv) {
-  ::testing::InitGoogleTest(&argc, argv);
-  pinion::testing::DaemonBed::EnterTestHost();
-  return RUN_ALL_TESTS();
-}

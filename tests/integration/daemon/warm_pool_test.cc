@@ -191,9 +191,3 @@ TEST(WarmPoolTest, ItEndsWithTheDaemonAndPodsDoNot) {
 
 }  // namespace
 }  // namespace pinion::testing
-
-int main(int argc, char** argv) {
-  ::testing::InitGoogleTest(&argc, argv);
-  pinion::testing::DaemonBed::EnterTestHost();
-  return RUN_ALL_TESTS();
-}

@@ -209,12 +209,14 @@ TEST_F(ExecTest, ADeadMonitorFailsItsExecs) {
 
 // What a client may do at any time: leave.
 TEST_F(ExecTest, SixtyFourThreadsThatComeAndGoLeaveNothing) {
-  Open("true", kAll).reset();
   const pid_t monitor = bed_->MonitorOf(pod_);
+  // Before any exec: an exec's cgroup is empty, and gone, before the monitor
+  // has reaped its process and closed what it held of it.
+  const size_t monitor_fds = OpenFds(monitor);
+  Open("true", kAll).reset();
   ASSERT_TRUE(NoExecIsLeft());
   const size_t fds = OpenFds(getpid());
   const size_t threads = Threads(getpid());
-  const size_t monitor_fds = OpenFds(monitor);
   std::vector<std::thread> clients;
   for (unsigned t = 0; t < 64; ++t) {
     clients.emplace_back([this, t] {
@@ -242,7 +244,8 @@ TEST_F(ExecTest, SixtyFourThreadsThatComeAndGoLeaveNothing) {
     });
   }
   for (std::thread& client : clients) client.join();
-  EXPECT_TRUE(Eventually([&] { return OpenFds(monitor) == monitor_fds; }));
+  EXPECT_TRUE(Eventually([&] { return OpenFds(monitor) == monitor_fds; }))
+      << OpenFds(monitor) << " instead of " << monitor_fds;
   EXPECT_TRUE(Eventually([&] { return OpenFds(getpid()) <= fds; }))
       << OpenFds(getpid()) << " instead of " << fds;
   EXPECT_EQ(Threads(getpid()), threads);

@@ -235,9 +235,3 @@ TEST_F(AbortTest, LeavesNothing) {
 
 }  // namespace
 }  // namespace pinion::testing
-
-int main(int argc, char** argv) {
-  ::testing::InitGoogleTest(&argc, argv);
-  pinion::testing::DaemonBed::EnterTestHost();
-  return RUN_ALL_TESTS();
-}

@@ -286,6 +286,10 @@ TEST_F(SessionTest, StopEndsSessionsAndTakesNoMore) {
   ASSERT_TRUE(Eventually([this] { return backend_.alive == 1; }));
   EXPECT_TRUE(server_->Stop(std::chrono::seconds(20)));
   EXPECT_EQ(backend_.alive, 0);
+  // It is no success.
+  EXPECT_TRUE(ReadUntil(client, [this] { return peer_.finished[1]; }));
+  EXPECT_THAT(peer_.data[1], HasSubstr("\"status\":\"Failure\""));
+  EXPECT_THAT(peer_.data[1], HasSubstr("is being stopped"));
   EXPECT_TRUE(client.UntilEnd());
   EXPECT_TRUE(server_->Stop(std::chrono::seconds(20))) << "again";
 }

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -48,6 +49,18 @@ class CdiDevicesTest : public ::testing::Test {
   const std::vector<std::string> dirs_ = {scratch_.path() + "/etc",
                                           scratch_.path() + "/run"};
 };
+
+TEST_F(CdiDevicesTest, WhatOthersThanRootCanWriteIsNotBelieved) {
+  Write(0, "a.yaml", Spec("v/a", "1", {"x"}));
+  const std::string path = dirs_[0] + "/a.yaml";
+  ASSERT_EQ(chmod(path.c_str(), 0664), 0);
+  EXPECT_THAT(std::string(Error("v/a=x").message()),
+              HasSubstr("others than root can write it"));
+  ASSERT_EQ(chmod(path.c_str(), 0644), 0);
+  EXPECT_TRUE(Find({"v/a=x"}).ok());
+  ASSERT_EQ(chown(path.c_str(), 1000, 0), 0);
+  EXPECT_FALSE(Find({"v/a=x"}).ok());
+}
 
 TEST_F(CdiDevicesTest, AFilesOwnEditsComeOnceBeforeItsDevices) {
   Write(0, "a.yaml", Spec("v/a", "1", {"x", "y"}));

@@ -135,6 +135,8 @@ TEST(CdiSpecTest, MalformedFilesAreRefusedWithAReason) {
       {with(R"("deviceNodes": [{"path": "/x", "uid": -1}])"), "32 bits"},
       {with(R"("deviceNodes": [{"path": "/x", "extra": 1}])"), "extra"},
       {with(R"("mounts": [{"hostPath": "/x"}])"), "containerPath"},
+      {with(R"("mounts": [{"hostPath": "/x", "containerPath": "/./"}])"),
+       "containerPath is the root"},
       {with(R"("additionalGids": ["a"])"), "group id"},
       {with(R"("newThing": [])"), "newThing"},
   };
