@@ -2,11 +2,13 @@
 
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "absl/strings/str_cat.h"
@@ -73,6 +75,22 @@ long VforkAndExec(clone_args* arguments, ChildPlan* plan) {
   return pid;
 }
 
+int MillisecondsUntil(SteadyTime limit) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+      limit - std::chrono::steady_clock::now());
+  return static_cast<int>(std::clamp<int64_t>(left.count(), 0, 3'600'000));
+}
+
+// False with errno; info->si_pid is 0 while the process runs (WNOHANG).
+bool Reap(const SpawnedProcess& process, int flags, siginfo_t* info) {
+  int result = 0;
+  do {
+    result = waitid(P_PIDFD, static_cast<id_t>(process.pidfd.get()), info,
+                    WEXITED | flags);
+  } while (result != 0 && errno == EINTR);
+  return result == 0;
+}
+
 }  // namespace
 
 absl::StatusOr<SpawnedProcess> Spawn(const SpawnSpec& spec) {
@@ -121,6 +139,29 @@ absl::StatusOr<SpawnedProcess> Spawn(const SpawnSpec& spec) {
     return ErrnoStatus(plan.error, absl::StrCat("spawn ", spec.path));
   }
   return process;
+}
+
+bool AwaitReadable(int fd, const SpawnedProcess& process, SteadyTime limit) {
+  while (true) {
+    pollfd polls[2] = {{fd, POLLIN, 0}, {process.pidfd.get(), POLLIN, 0}};
+    const int ready = poll(polls, 2, MillisecondsUntil(limit));
+    if (ready < 0 && errno != EINTR) return false;
+    if (ready > 0) return polls[0].revents != 0;
+    if (ready == 0 && std::chrono::steady_clock::now() >= limit) return false;
+  }
+}
+
+absl::StatusOr<int> AwaitEnd(const SpawnedProcess& process, SteadyTime limit) {
+  // A negative descriptor is never ready (poll(2)).
+  AwaitReadable(-1, process, limit);
+  siginfo_t info = {};
+  if (!Reap(process, WNOHANG, &info)) return ErrnoStatus("waitid");
+  if (info.si_pid == 0) {
+    syscall(SYS_pidfd_send_signal, process.pidfd.get(), SIGKILL, nullptr, 0);
+    if (!Reap(process, 0, &info)) return ErrnoStatus("waitid");
+    return absl::DeadlineExceededError("it took too long and was killed");
+  }
+  return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
 }
 
 }  // namespace pinion::os

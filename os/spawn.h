@@ -11,6 +11,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,17 @@ struct SpawnedProcess {
 // Returns once the program is executed. All signals have their default
 // action in it and none is blocked. The status is that of the failed exec.
 absl::StatusOr<SpawnedProcess> Spawn(const SpawnSpec& spec);
+
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+// Waits for the program's end and reaps it: its exit code, or 128 and the
+// signal. One that is still there at `limit` is killed and reaped, whatever
+// that takes: DeadlineExceeded.
+absl::StatusOr<int> AwaitEnd(const SpawnedProcess& process, SteadyTime limit);
+
+// Waits until `fd` is readable or hung up (true), or the program has ended or
+// `limit` has come (false).
+bool AwaitReadable(int fd, const SpawnedProcess& process, SteadyTime limit);
 
 }  // namespace pinion::os
 

@@ -1,14 +1,10 @@
 #include "runtime/apparmor.h"
 
-#include <poll.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <csignal>
+#include <chrono>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -24,30 +20,14 @@
 namespace pinion::runtime {
 namespace {
 
-constexpr int kParserMs = 10'000;
+constexpr std::chrono::seconds kParserTime(10);
 // A node may have thousands of profiles (snaps).
 constexpr size_t kMaxList = size_t{8} << 20;
 
-// 0, the exit code, or 128 and the signal.
-int Reap(int pidfd) {
-  siginfo_t info = {};
-  while (waitid(P_PIDFD, static_cast<id_t>(pidfd), &info, WEXITED) != 0) {
-    if (errno != EINTR) return -1;
-  }
-  return info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
-}
-
 absl::Status Await(const os::SpawnedProcess& process, int log_fd) {
-  pollfd ended = {process.pidfd.get(), POLLIN, 0};
-  int ready = 0;
-  while ((ready = poll(&ended, 1, kParserMs)) < 0 && errno == EINTR) {
-  }
-  if (ready <= 0) {
-    syscall(SYS_pidfd_send_signal, process.pidfd.get(), SIGKILL, nullptr, 0);
-    Reap(process.pidfd.get());
-    return absl::DeadlineExceededError("has not ended within 10 s");
-  }
-  const int code = Reap(process.pidfd.get());
+  PINION_ASSIGN_OR_RETURN(
+      const int code,
+      os::AwaitEnd(process, std::chrono::steady_clock::now() + kParserTime));
   if (code == 0) return absl::OkStatus();
   lseek(log_fd, 0, SEEK_SET);
   const auto log = os::ReadFd(log_fd, "what it said");

@@ -1,6 +1,7 @@
 #include "runtime/restore_container.h"
 
 #include <fcntl.h>
+#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "os/error.h"
 #include "os/file.h"
 #include "runtime/checkpoint/archive.h"
 #include "runtime/checkpoint/criu.h"
@@ -144,9 +146,15 @@ absl::Status UnpackCheckpoint(Context& context, const std::string& id,
   PINION_ASSIGN_OR_RETURN(
       os::UniqueFd upper,
       os::OpenAt(containers, id + "/upper", O_RDONLY | O_DIRECTORY));
-  return Annotate(checkpoint::UnpackArchive(checkpoint.archive.get(),
-                                            images.get(), std::move(upper)),
-                  "unpack the checkpoint");
+  struct statvfs space = {};
+  if (fstatvfs(images.get(), &space) != 0) return os::ErrnoStatus("fstatvfs");
+  checkpoint::UnpackLimits limits;
+  // The other pods' layers, logs and records need the rest.
+  limits.bytes = space.f_bavail * space.f_frsize / 2;
+  return Annotate(
+      checkpoint::UnpackArchive(checkpoint.archive.get(), images.get(),
+                                std::move(upper), limits),
+      "unpack the checkpoint");
 }
 
 absl::StatusOr<launch::LaunchSpec> PlanRestore(

@@ -43,13 +43,14 @@ absl::StatusOr<Documents> ReadDocuments(int archive);
 
 struct UnpackLimits {
   uint64_t entries = 100'000;
-  uint64_t bytes = uint64_t{256} << 30;
+  // Of all files together; more is ResourceExhausted.
+  uint64_t bytes = 0;
 };
 
 // Puts criu's images into `images_dir` and applies the root's changes to
 // `root` (an empty directory: an overlay's upper), from the start of the file.
 absl::Status UnpackArchive(int archive, int images_dir, os::UniqueFd root,
-                           const UnpackLimits& limits = {});
+                           const UnpackLimits& limits);
 
 }  // namespace pinion::checkpoint
 

@@ -130,11 +130,23 @@ class Unpacker {
   }
 
  private:
+  absl::Status Take(archive_entry* entry) {
+    const auto size = static_cast<uint64_t>(archive_entry_size(entry));
+    if (size > limits_.bytes - bytes_) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("the checkpoint needs more than ", limits_.bytes,
+                       " bytes, half of what is free on pinion's file system"));
+    }
+    bytes_ += size;
+    return absl::OkStatus();
+  }
+
   absl::Status ApplyRootDiff(archive_entry* entry) {
     if (!IsRegular(entry) || !root_.valid()) {
       return absl::InvalidArgumentError(
           "rootfs-diff.tar is no regular file, or is there twice");
     }
+    PINION_RETURN_IF_ERROR(Take(entry));
     image::LayerTree tree(std::move(root_));
     EntryStream content(&reader_);
     image::UnpackLimits limits;
@@ -149,11 +161,7 @@ class Unpacker {
       return absl::InvalidArgumentError(
           "the checkpoint has an image with an impossible name or type");
     }
-    const auto size = static_cast<uint64_t>(archive_entry_size(entry));
-    if (size > limits_.bytes - bytes_) {
-      return absl::InvalidArgumentError("the checkpoint is too large");
-    }
-    bytes_ += size;
+    PINION_RETURN_IF_ERROR(Take(entry));
     const os::UniqueFd file(
         openat(images_dir_, name.c_str(),
                O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));

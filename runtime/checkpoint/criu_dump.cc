@@ -1,15 +1,11 @@
 #include "runtime/checkpoint/criu_dump.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <csignal>
 #include <thread>
 #include <utility>
 
@@ -74,40 +70,6 @@ absl::StatusOr<os::UniqueFd> OpenProcess(pid_t pid, uint64_t start_ticks) {
   return absl::UnavailableError("the pod's monitor is gone");
 }
 
-int Milliseconds(Clock::time_point until) {
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-      until - Clock::now());
-  return static_cast<int>(
-      std::min<int64_t>(std::max<int64_t>(left.count() + 1, 0), 3600 * 1000));
-}
-
-// Waits until `fd` (-1: nothing) or the process's end is to be seen; true: it
-// is `fd`. One that hangs is killed.
-bool AwaitEither(int fd, const os::SpawnedProcess& process,
-                 Clock::time_point limit) {
-  bool killed = false;
-  while (true) {
-    pollfd polls[2] = {{fd, POLLIN, 0}, {process.pidfd.get(), POLLIN, 0}};
-    const int ready = poll(polls, 2, killed ? -1 : Milliseconds(limit));
-    if (ready < 0 && errno != EINTR) return false;
-    if (ready > 0 && polls[0].revents != 0) return true;
-    if (ready > 0 && polls[1].revents != 0) return false;
-    if (ready == 0 && Clock::now() >= limit) {
-      syscall(SYS_pidfd_send_signal, process.pidfd.get(), SIGKILL, nullptr, 0);
-      killed = true;
-    }
-  }
-}
-
-bool Succeeded(const os::SpawnedProcess& process) {
-  siginfo_t info = {};
-  while (waitid(P_PIDFD, static_cast<id_t>(process.pidfd.get()), &info,
-                WEXITED) != 0) {
-    if (errno != EINTR) return false;
-  }
-  return info.si_code == CLD_EXITED && info.si_status == 0;
-}
-
 absl::Status Failure(const std::string& images_dir) {
   const auto log = os::ReadFileAt(
       AT_FDCWD, absl::StrCat(images_dir, "/", kDumpLog), kMaxLog);
@@ -142,14 +104,17 @@ absl::Status Dump(const DumpRun& run) {
   PINION_ASSIGN_OR_RETURN(const os::SpawnedProcess process,
                           SpawnIn(namespaces.get(), spec));
 
-  const Clock::time_point limit = run.deadline + kPatience;
+  Clock::time_point limit = run.deadline + kPatience;
   absl::Status inner;
-  const bool held = AwaitEither(stopped.reader.get(), process, limit);
-  if (held) inner = run.while_stopped();
+  const bool held = os::AwaitReadable(stopped.reader.get(), process, limit);
+  if (held) {
+    inner = run.while_stopped();
+    // However long that took: it now lets the processes go on.
+    limit = std::max(limit, Clock::now() + kPatience);
+  }
   go_on.writer.Reset();
-  // However long that took: it now lets the processes go on.
-  AwaitEither(-1, process, std::max(limit, Clock::now() + kPatience));
-  if (!Succeeded(process)) return Failure(command.images_dir);
+  const absl::StatusOr<int> code = os::AwaitEnd(process, limit);
+  if (code.value_or(-1) != 0) return Failure(command.images_dir);
   PINION_RETURN_IF_ERROR(inner);
   if (!held) {
     return absl::InternalError("criu dump: its script was not called");

@@ -1,6 +1,6 @@
 #include <fcntl.h>
-#include <sys/wait.h>
 
+#include <chrono>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -13,6 +13,12 @@
 #include "runtime/monitor/user_namespace_probe.h"
 
 namespace pinion::monitor {
+namespace {
+
+// The daemon does not serve before it is known.
+constexpr std::chrono::seconds kLimit(10);
+
+}  // namespace
 
 absl::Status CheckUserNamespaces(int image_fd, const std::string& root) {
   PINION_ASSIGN_OR_RETURN(const os::UniqueFd null,
@@ -23,19 +29,16 @@ absl::Status CheckUserNamespaces(int image_fd, const std::string& root) {
   spec.fds.assign(kInheritedFds, null.get());
   spec.fds[kImageFd] = image_fd;
   PINION_ASSIGN_OR_RETURN(const os::SpawnedProcess process, os::Spawn(spec));
-  siginfo_t info = {};
-  while (waitid(P_PIDFD, static_cast<id_t>(process.pidfd.get()), &info,
-                WEXITED) != 0) {
-    if (errno != EINTR) return os::ErrnoStatus("waitid");
-  }
-  if (info.si_code == CLD_EXITED && info.si_status == 0) {
-    return absl::OkStatus();
-  }
+  PINION_ASSIGN_OR_RETURN_AS(
+      const int code,
+      os::AwaitEnd(process, std::chrono::steady_clock::now() + kLimit),
+      "try user namespaces");
+  if (code == 0) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
       "no user namespaces here: map the ids of ", root,
       " and mount an overlay of it (needs Linux 5.19 and a file system that "
       "supports id-mapped mounts): ",
-      info.si_code == CLD_EXITED ? os::ErrnoName(info.si_status) : "killed"));
+      code < 128 ? os::ErrnoName(code) : "killed"));
 }
 
 }  // namespace pinion::monitor

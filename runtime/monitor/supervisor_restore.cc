@@ -2,8 +2,10 @@
 //
 // criu is started like a container's process, and in its place. What it
 // restores are its children; when it ends, the kernel gives them to the next
-// subreaper, which is the monitor, before the monitor can see that end. So the
-// first process cannot be reaped before it is known.
+// subreaper, which is the monitor, and makes criu a zombie under one lock
+// (exit_notify), and appends them to the monitor's children, so that wait(2)
+// comes to criu first. So the first process, even one that has ended already,
+// cannot be reaped before it is known.
 
 #include <fcntl.h>
 #include <signal.h>

@@ -16,6 +16,8 @@
 namespace pinion::checkpoint {
 namespace {
 
+constexpr UnpackLimits kLimits = {.bytes = 1 << 30};
+
 using testing::TarBuilder;
 
 // The two directories to fill stand between a file and a directory that no
@@ -48,7 +50,8 @@ class ArchiveTest : public ::testing::Test {
     std::ofstream(At("a.tar")) << tar.Finish();
     return os::OpenAt(AT_FDCWD, At("a.tar"), O_RDONLY).value();
   }
-  absl::Status Unpack(const TarBuilder& tar, const UnpackLimits& limits = {}) {
+  absl::Status Unpack(const TarBuilder& tar,
+                      const UnpackLimits& limits = kLimits) {
     const auto archive = Put(tar);
     const auto images = OpenDir("images");
     return UnpackArchive(archive.get(), images.get(), OpenDir("root"), limits);
@@ -86,7 +89,9 @@ TEST_F(ArchiveTest, TheDocumentsAreFoundAndTheImagesUnpacked) {
 
   ASSERT_EQ(mkdir(At("again").c_str(), 0700), 0);
   const auto again = OpenDir("again");
-  ASSERT_TRUE(UnpackArchive(archive->get(), again.get(), OpenDir("root")).ok());
+  ASSERT_TRUE(
+      UnpackArchive(archive->get(), again.get(), OpenDir("root"), kLimits)
+          .ok());
   EXPECT_EQ(Read("again/pages-1.img"), std::string(3 << 20, 'p'));
   EXPECT_FALSE(std::filesystem::exists(At("again/dump.log")));
 }
@@ -196,7 +201,7 @@ TEST_F(ArchiveTest, SizesAndCountsAreBounded) {
   tar.File("checkpoint/a.img", "12345").File("checkpoint/b.img", "12345");
   UnpackLimits limits;
   limits.bytes = 9;
-  EXPECT_EQ(Unpack(tar, limits).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Unpack(tar, limits).code(), absl::StatusCode::kResourceExhausted);
   limits.bytes = 100;
   limits.entries = 1;
   EXPECT_EQ(Unpack(TarBuilder().File("x", "").File("y", ""), limits).code(),

@@ -56,8 +56,8 @@ class RootDiffTest : public ::testing::Test {
     parts.root_diff = diff.get();
     ASSERT_TRUE(WriteArchive(parts, At("archive.tar")).ok());
     const auto archive = OpenArchive(At("archive.tar")).value();
-    const absl::Status status =
-        UnpackArchive(archive.get(), images.get(), OpenDir("copy"));
+    const absl::Status status = UnpackArchive(
+        archive.get(), images.get(), OpenDir("copy"), {.bytes = 1 << 30});
     ASSERT_TRUE(status.ok()) << status;
   }
   struct stat Stat(const std::string& path) const {
