@@ -72,7 +72,8 @@ absl::Status CheckHostname(const Field& field, const std::string& hostname) {
   }
   if (valid) return absl::OkStatus();
   return Refuse(field, hostname,
-                "must be a host name (RFC 1123) of at most 64 bytes");
+                "must be a host name (RFC 1123): labels of at most 63 letters, "
+                "digits and inner hyphens, together at most 64 bytes");
 }
 
 absl::StatusOr<state::DnsConfig> ToDns(const Field& field,

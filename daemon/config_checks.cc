@@ -4,6 +4,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -60,6 +61,29 @@ size_t RangeFamily(const std::string& text) {
   const auto first = AddressBytes(ends[0]);
   const auto last = AddressBytes(ends[1]);
   return first.size() == last.size() && first <= last ? first.size() : 0;
+}
+
+// Not of "this network", loopback, multicast or reserved (RFC 6890, RFC 4291).
+bool IsHostAddress(const std::vector<uint8_t>& bytes) {
+  if (bytes.size() == 4) {
+    return bytes[0] != 0 && bytes[0] != 127 && bytes[0] < 224;
+  }
+  // ::/64 has the unspecified and the loopback address.
+  return bytes[0] != 0xff &&
+         std::any_of(bytes.begin(), bytes.begin() + 8,
+                     [](uint8_t byte) { return byte != 0; });
+}
+
+// RangeFamily, or 0 if the range starts or ends outside hosts' addresses.
+size_t HostRangeFamily(const std::string& text) {
+  const std::vector<std::string> ends =
+      absl::StrSplit(text, absl::ByAnyChar("-/"));
+  for (size_t i = 0; i < ends.size(); ++i) {
+    if (i == 1 && text.find('/') != std::string::npos) break;
+    const std::vector<uint8_t> bytes = AddressBytes(ends[i]);
+    if (bytes.empty() || !IsHostAddress(bytes)) return 0;
+  }
+  return RangeFamily(text);
 }
 
 // Empty, or one or two items of different families; `family_of` is 0 for what
@@ -143,11 +167,12 @@ absl::Status CidrOrEmpty(const std::string& text) {
 }
 
 absl::Status RangeOrEmpty(const std::string& text) {
-  return OnePerFamily(text, RangeFamily)
+  return OnePerFamily(text, HostRangeFamily)
              ? absl::OkStatus()
              : MustBe(
                    "a prefix without host bits such as 10.0.0.0/24 or "
-                   "FIRST-LAST, or one of each family, comma-separated",
+                   "FIRST-LAST, of addresses that hosts can have, or one of "
+                   "each family, comma-separated",
                    text);
 }
 
@@ -163,6 +188,11 @@ absl::Status DeviceName(const std::string& text) {
     return MustBe("a network device's name (1 to 15 bytes)", text);
   }
   return absl::OkStatus();
+}
+
+absl::Status PodInterfaceName(const std::string& text) {
+  if (text == "lo") return MustBe("another device than the loopback", text);
+  return DeviceName(text);
 }
 
 absl::Status ParentDevice(const std::string& text) {

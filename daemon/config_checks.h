@@ -32,7 +32,7 @@ absl::Status IpAddressesOrEmpty(const std::string& text);
 // An IPv4 or IPv6 prefix without host bits, or two, comma-separated, one of
 // each family; or empty.
 absl::Status CidrOrEmpty(const std::string& text);
-// The same, and FIRST-LAST too.
+// The same of addresses that hosts can have, and FIRST-LAST too.
 absl::Status RangeOrEmpty(const std::string& text);
 
 // A CIDR or an address or FIRST-LAST.
@@ -40,7 +40,9 @@ absl::Status AddressSet(const std::string& text);
 
 // What the kernel takes as a network device's name.
 absl::Status DeviceName(const std::string& text);
-// The same, or "auto".
+// The same, but not "lo", which every pod has.
+absl::Status PodInterfaceName(const std::string& text);
+// A device's name, or "auto".
 absl::Status ParentDevice(const std::string& text);
 
 // HOST[:PORT], no scheme and no path.

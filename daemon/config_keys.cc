@@ -255,7 +255,8 @@ void AddNetwork(std::vector<ConfigKey>* keys) {
   keys->push_back(Text("network.host_link_name",
                        PINION_MEMBER(network.host_link_name), DeviceName));
   keys->push_back(Text("network.interface_name",
-                       PINION_MEMBER(network.interface_name), DeviceName));
+                       PINION_MEMBER(network.interface_name),
+                       PodInterfaceName));
   keys->push_back(Number("network.mtu", PINION_MEMBER(network.mtu), 0, 65535));
   keys->push_back(Duration("network.cool_down",
                            PINION_MEMBER(network.cool_down),

@@ -120,8 +120,8 @@ int Serve(const Flags& flags, Config config) {
   if (!stopped.ok()) {
     // Destroying what handlers still use is no option; everything that must
     // last is on disk.
-    Log(LogLevel::kWarning, "calls are still under way",
-        {{"error", std::string(stopped.message())}});
+    Log(LogLevel::kWarning, "stopping all the same",
+        {{"reason", std::string(stopped.message())}});
     _exit(0);
   }
   return 0;

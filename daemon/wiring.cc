@@ -141,27 +141,44 @@ runtime::Options RuntimeOptions(const Config& config) {
 // sd_booted(3).
 bool SystemdRuns() { return access("/run/systemd/system", F_OK) == 0; }
 
+struct DriverPlan {
+  bool systemd = false;
+  std::string default_parent;
+};
+
+absl::StatusOr<DriverPlan> PlanDriver(const Config& config) {
+  DriverPlan plan;
+  const bool runs = SystemdRuns();
+  plan.systemd = config.cgroup.driver == CgroupDriverChoice::kSystemd ||
+                 (config.cgroup.driver == CgroupDriverChoice::kAuto && runs);
+  if (plan.systemd && !runs) {
+    return absl::FailedPreconditionError(
+        "cgroup.driver = \"systemd\": systemd does not run this machine (no "
+        "/run/systemd/system); use \"auto\" or \"cgroupfs\"");
+  }
+  plan.default_parent = config.cgroup.default_parent;
+  if (plan.default_parent.empty()) {
+    plan.default_parent = plan.systemd ? "pinion.slice" : "/pinion";
+  }
+  if (plan.systemd != absl::EndsWith(plan.default_parent, ".slice")) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "cgroup.default_parent: the ",
+        plan.systemd ? "systemd driver wants a slice (pinion.slice)"
+                     : "cgroupfs driver wants a path (/pinion)",
+        ", not \"", plan.default_parent, "\""));
+  }
+  return plan;
+}
+
 absl::StatusOr<std::unique_ptr<cgroup::PodCgroupDriver>> MakeDriver(
     const Config& config, const cgroup::Hierarchy& hierarchy) {
-  const bool systemd =
-      config.cgroup.driver == CgroupDriverChoice::kSystemd ||
-      (config.cgroup.driver == CgroupDriverChoice::kAuto && SystemdRuns());
+  PINION_ASSIGN_OR_RETURN(const DriverPlan plan, PlanDriver(config));
   cgroup::DriverOptions options;
   options.hierarchy = hierarchy;
   options.owner = config.root;
-  options.default_parent = config.cgroup.default_parent;
-  if (options.default_parent.empty()) {
-    options.default_parent = systemd ? "pinion.slice" : "/pinion";
-  }
-  if (systemd != absl::EndsWith(options.default_parent, ".slice")) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cgroup.default_parent: the ",
-                     systemd ? "systemd driver wants a slice (pinion.slice)"
-                             : "cgroupfs driver wants a path (/pinion)",
-                     ", not \"", options.default_parent, "\""));
-  }
-  return systemd ? cgroup::NewSystemdDriver(options)
-                 : cgroup::NewCgroupfsDriver(options);
+  options.default_parent = plan.default_parent;
+  return plan.systemd ? cgroup::NewSystemdDriver(options)
+                      : cgroup::NewCgroupfsDriver(options);
 }
 
 class RunningDaemon final : public Daemon {
@@ -323,6 +340,7 @@ absl::Status RunningDaemon::BuildServer() ABSL_NO_THREAD_SAFETY_ANALYSIS {
 
 absl::Status Daemon::Check(const Config& config) {
   PINION_RETURN_IF_ERROR(SocketGroup(config).status());
+  PINION_RETURN_IF_ERROR(PlanDriver(config).status());
   PINION_RETURN_IF_ERROR_AS(
       cri::streaming::CheckOptions(StreamingOptions(config)),
       "the streaming server");

@@ -75,7 +75,7 @@ absl::Status CheckMountSources(const state::ContainerSpec& spec) {
     if (mount.has_image()) continue;
     if (stat(mount.host_path().c_str(), &st) != 0) {
       return absl::InvalidArgumentError(
-          absl::StrCat("mount source ", mount.host_path(), " for ",
+          absl::StrCat("mounts: stat host_path ", mount.host_path(), " for ",
                        mount.container_path(), ": ", os::ErrnoName(errno)));
     }
     PINION_RETURN_IF_ERROR_AS(

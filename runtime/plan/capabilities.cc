@@ -107,7 +107,7 @@ absl::StatusOr<int> ParseCapability(const std::string& name) {
     if (upper == kNames[i]) return static_cast<int>(i);
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("unknown capability \"", name, "\""));
+      absl::StrCat("capabilities: there is no \"", name, "\""));
 }
 
 std::string CapabilityName(int capability) {

@@ -151,7 +151,8 @@ absl::Status AddRequest(const DeviceRequest& request, Collector& collector) {
       request.permissions.empty() ? kAll : request.permissions;
   struct stat st;
   if (stat(request.host_path.c_str(), &st) != 0) {
-    return os::ErrnoStatus(absl::StrCat("stat device ", request.host_path));
+    return os::ErrnoStatus(
+        absl::StrCat("devices: stat host_path ", request.host_path));
   }
   if (S_ISDIR(st.st_mode)) {
     return collector.AddTree(request.host_path, inside, access, 0);

@@ -62,8 +62,7 @@ bool IsWellFormed(const std::string& name) {
 }
 
 absl::Status Refuse(const std::string& name, const std::string& why) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("sysctl \"", name, "\": ", why));
+  return absl::InvalidArgumentError(absl::StrCat("sysctls[", name, "]: ", why));
 }
 
 absl::Status Check(const std::string& name, const std::string& value,
@@ -85,7 +84,7 @@ absl::Status Check(const std::string& name, const std::string& value,
     return Refuse(name, "not allowed with the host's IPC namespace");
   }
   if (!MatchesAny(name, kSafe) && !MatchesAny(name, policy.allowed_unsafe)) {
-    return Refuse(name, "not among the safe or allowed ones");
+    return Refuse(name, "neither safe nor in runtime.allowed_unsafe_sysctls");
   }
   return absl::OkStatus();
 }

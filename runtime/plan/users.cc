@@ -105,7 +105,7 @@ absl::StatusOr<PasswdEntry> FindByText(const std::string& text,
                         [&](const PasswdEntry& e) { return e.name == text; });
   if (found.has_value()) return *std::move(found);
   return absl::InvalidArgumentError(
-      absl::StrCat("unknown user \"", text, "\" in the image"));
+      absl::StrCat("user \"", text, "\": not in the image's /etc/passwd"));
 }
 
 // The request's or else the image's user, and the group that comes with it.
@@ -117,7 +117,10 @@ absl::StatusOr<PasswdEntry> Find(const UserQuery& query,
     return FindByText(absl::StrCat(uid), files);
   }
   if (!query.run_as_username.empty()) {
-    return FindByText(query.run_as_username, files);
+    PINION_ASSIGN_OR_RETURN_AS(PasswdEntry entry,
+                               FindByText(query.run_as_username, files),
+                               "run_as_username");
+    return entry;
   }
   const std::pair<std::string, std::string> parts =
       absl::StrSplit(query.image_user, absl::MaxSplits(':', 1));

@@ -136,6 +136,16 @@ TEST_F(ProcessTest, CheckConfigStartsNothing) {
   EXPECT_NE(access((dir_ + "/root").c_str(), F_OK), 0);
 }
 
+TEST_F(ProcessTest, CheckConfigKnowsWhetherSystemdRuns) {
+  std::ofstream(ConfigPath()) << "[cgroup]\ndriver = \"systemd\"\n";
+  const bool runs = access("/run/systemd/system", F_OK) == 0;
+  const Outcome outcome = RunProgram(Words({"--check-config"}));
+  EXPECT_EQ(outcome.exit_code, runs ? 0 : 1);
+  EXPECT_EQ(absl::StrContains(outcome.output, "cgroup.driver = \"systemd\""),
+            !runs)
+      << outcome.output;
+}
+
 TEST_F(ProcessTest, CheckConfigDoesNotPraiseAFileThatIsNotThere) {
   if (access(daemon::kDefaultConfigPath, F_OK) == 0) {
     GTEST_SKIP() << "this machine is configured";
