@@ -1,12 +1,17 @@
 #include "cri/admin_service.h"
 
 #include <algorithm>
+#include <chrono>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/status_macros.h"
 #include "cri/field.h"
 #include "cri/resolve.h"
+#include "cri/translate_usage.h"
 #include "image/image_service.h"
 #include "runtime/runtime.h"
 
@@ -61,6 +66,35 @@ absl::Status AdminRpcs::PodTimeline(
             });
   for (const auto& container : containers) {
     AddPhases(container->spec().name(), container->phases(), response);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AdminRpcs::PodUsage(const admin::v1::PodUsageRequest& request,
+                                 admin::v1::PodUsageResponse* response) {
+  std::vector<runtime::PodSnapshot> pods;
+  if (request.pod_id().empty()) {
+    pods = runtime_.ListPods();
+  } else {
+    PINION_ASSIGN_OR_RETURN(runtime::PodSnapshot pod,
+                            ResolvePod(runtime_, request.pod_id()));
+    pods.push_back(std::move(pod));
+  }
+  for (const runtime::PodSnapshot& pod : pods) {
+    if (pod->state() != state::POD_READY) continue;
+    const auto now = Clock::Real().Now().time_since_epoch();
+    const auto usage =
+        runtime_.MeasurePod(pod->id(), runtime::UsageDetail::kCgroups);
+    if (usage.ok()) {
+      admin::v1::PodUsage* const added = response->add_pods();
+      ToPodUsage(*usage, added);
+      added->set_monotonic_ns(std::chrono::nanoseconds(now).count());
+    } else if (!request.pod_id().empty()) {
+      return usage.status();
+    } else if (!absl::IsNotFound(usage.status())) {
+      Log(LogLevel::kWarning, "usage could not be read",
+          {{"pod", pod->id()}, {"error", usage.status().ToString()}});
+    }
   }
   return absl::OkStatus();
 }

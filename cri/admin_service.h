@@ -27,6 +27,9 @@ class AdminRpcs {
   // The pod's phases, then its containers' in the order of their creation.
   absl::Status PodTimeline(const admin::v1::PodTimelineRequest& request,
                            admin::v1::PodTimelineResponse* response);
+  // Of all pods, one that cannot be read is logged and left out.
+  absl::Status PodUsage(const admin::v1::PodUsageRequest& request,
+                        admin::v1::PodUsageResponse* response);
 
  private:
   image::ImageService& images_;

@@ -32,6 +32,14 @@ class GrpcAdminService final : public admin::v1::AdminService::Service {
     }));
   }
 
+  grpc::Status PodUsage(grpc::ServerContext*,
+                        const admin::v1::PodUsageRequest* request,
+                        admin::v1::PodUsageResponse* response) override {
+    return ToGrpc(decorator_.Serve("PodUsage", *request, *response, [&] {
+      return admin_.PodUsage(*request, response);
+    }));
+  }
+
  private:
   RpcDecorator& decorator_;
   AdminRpcs admin_;

@@ -63,6 +63,7 @@ constexpr MethodName kMethods[] = {
     {"ImageFsInfo", false},
     {"ImportImage", true},
     {"PodTimeline", false},
+    {"PodUsage", false},
 };
 
 std::string Milliseconds(double seconds) {

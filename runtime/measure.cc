@@ -28,12 +28,13 @@ absl::StatusOr<CgroupUsage> ReadCgroup(int dir, UsageDetail detail,
                                        UsageHistory& history) {
   CgroupUsage result;
   PINION_ASSIGN_OR_RETURN(result.usage, cgroup::ReadUsage(dir));
-  if (result.usage.cpu.usage_us) {
+  // A reader that comes every second shall not shorten the kubelet's rates.
+  if (result.usage.cpu.usage_us && detail != UsageDetail::kCgroups) {
     result.nano_cores =
         history.Rate(std::chrono::steady_clock::now(),
                      *result.usage.cpu.usage_us * kNanosPerMicro);
   }
-  if (detail == UsageDetail::kMetrics) {
+  if (detail != UsageDetail::kStats) {
     PINION_ASSIGN_OR_RETURN(result.details, cgroup::ReadDetails(dir));
     for (const cgroup::IoDevice& device : result.details->io) {
       result.io_names.push_back(BlockDeviceName(device.major, device.minor));
@@ -78,7 +79,9 @@ absl::StatusOr<ContainerUsage> Measure(Context& context, Container& container,
   result.read_at_ns = Clock::Real().WallNanos();
   const std::string pod_cgroup = container.pod->record.Get()->cgroup();
   result.cgroup_path = absl::StrCat(pod_cgroup, "/", container.id);
-  result.writable = MeasureWritable(context, container);
+  if (detail != UsageDetail::kCgroups) {
+    result.writable = MeasureWritable(context, container);
+  }
   if (result.container->state() != state::CONTAINER_RUNNING) return result;
   const auto leaf =
       context.deps.container_cgroups->Open(pod_cgroup, container.id);
@@ -87,7 +90,7 @@ absl::StatusOr<ContainerUsage> Measure(Context& context, Container& container,
   PINION_ASSIGN_OR_RETURN_AS(result.cgroup,
                              ReadCgroup(leaf->get(), detail, container.usage),
                              "container " + container.id);
-  if (detail == UsageDetail::kStats) return result;
+  if (detail != UsageDetail::kMetrics) return result;
   result.processes =
       MeasureProcesses(result.cgroup->usage.processes, result.container->pid());
   result.filesystem = MeasureFilesystem(context.containers_dir.get());
@@ -122,7 +125,8 @@ absl::StatusOr<PodUsage> MeasurePod(Context& context, const std::string& id,
                                  ReadCgroup(dir->get(), detail, pod->usage),
                                  "pod sandbox " + pod->id);
     }
-    if (result.pod->spec().namespaces().network() != state::NAMESPACE_NODE) {
+    if (detail != UsageDetail::kCgroups &&
+        result.pod->spec().namespaces().network() != state::NAMESPACE_NODE) {
       auto interfaces = network::ReadInterfaceCounters(
           result.pod->monitor_pid(), result.pod->monitor_start_ticks());
       if (interfaces.ok()) result.interfaces = *std::move(interfaces);

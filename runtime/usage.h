@@ -20,6 +20,7 @@ namespace pinion::runtime {
 enum class UsageDetail {
   kStats,    // what the CRI's statistics hold
   kMetrics,  // and what only the metrics need: more files, all of /proc/PID/fd
+  kCgroups,  // the cgroups' files alone, with details and without a rate
 };
 
 // Of one cgroup, with everything below it.
@@ -28,7 +29,7 @@ struct CgroupUsage {
   // Billionths of a CPU, since the measurement at least a second before;
   // absent with the first one.
   std::optional<uint64_t> nano_cores;
-  std::optional<cgroup::Details> details;  // kMetrics
+  std::optional<cgroup::Details> details;  // kMetrics, kCgroups
   // Of details->io, in its order: "/dev/vda", or "254:0".
   std::vector<std::string> io_names;
 };

@@ -10,18 +10,24 @@ struct TextFlag {
   std::string CommandLine::*member;
 };
 constexpr TextFlag kTextFlags[] = {
-    {"--root", &CommandLine::root},     {"--state", &CommandLine::state},
-    {"--socket", &CommandLine::socket}, {"--config", &CommandLine::config},
-    {"--image", &CommandLine::image},
+    {"--root", &CommandLine::root},         {"--state", &CommandLine::state},
+    {"--socket", &CommandLine::socket},     {"--config", &CommandLine::config},
+    {"--image", &CommandLine::image},       {"--sort", &CommandLine::sort},
+    {"--interval", &CommandLine::interval},
 };
 struct Switch {
   const char* name;
   bool CommandLine::*member;
 };
 constexpr Switch kSwitches[] = {
-    {"--json", &CommandLine::json}, {"--help", &CommandLine::help},
-    {"-h", &CommandLine::help},     {"--version", &CommandLine::version},
+    {"--json", &CommandLine::json},
+    {"--help", &CommandLine::help},
+    {"-h", &CommandLine::help},
+    {"--version", &CommandLine::version},
     {"--keep", &CommandLine::keep},
+    {"--once", &CommandLine::once},
+    {"--containers", &CommandLine::containers},
+    {"-c", &CommandLine::containers},
 };
 
 // The index after what was used, or 0 if words[at] is no such flag.
@@ -82,6 +88,8 @@ std::string UsageText() {
          "  pinionctl ips                      who holds which address\n"
          "  pinionctl timeline POD             the phases of a pod's start, as "
          "bars\n"
+         "  pinionctl top [POD]                what pods use: CPU, memory, "
+         "pressure\n"
          "  pinionctl image import FILE [REF]  an OCI archive, without a "
          "registry\n"
          "  pinionctl demo [--image REF]       a real image in a real pod, "
@@ -95,6 +103,12 @@ std::string UsageText() {
          "  --root DIR, --state DIR, --socket PATH\n"
          "                   instead of the configuration's\n"
          "  --keep           demo: leave the scratch directory\n"
+         "  --containers, -c top: a line for each container too\n"
+         "  --sort KEY       top: cpu, memory, throttled, pressure, pids, "
+         "name\n"
+         "  --interval SEC   top: how long is measured, and how often (2)\n"
+         "  --once           top: one table, no screen; so without a "
+         "terminal\n"
          "  --help, --version\n"
          "\n"
          "Exit code: 0 fine, 1 something is not, 2 not understood.\n";

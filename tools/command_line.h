@@ -21,9 +21,14 @@ struct CommandLine {
   bool json = false;
   bool help = false;
   bool version = false;
-  bool keep = false;    // demo: leave the scratch directory
-  std::string image;    // demo: instead of the kit's
-  std::string command;  // empty: none was given
+  bool keep = false;  // demo: leave the scratch directory
+  std::string image;  // demo: instead of the kit's
+  // top:
+  bool once = false;
+  bool containers = false;
+  std::string sort;
+  std::string interval;  // seconds
+  std::string command;   // empty: none was given
   std::vector<std::string> arguments;
 };
 

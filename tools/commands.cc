@@ -27,14 +27,6 @@ void Print(const std::string& text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
 }
 
-absl::Status WantArguments(const CommandLine& line, size_t least, size_t most,
-                           const std::string& usage) {
-  if (line.arguments.size() >= least && line.arguments.size() <= most) {
-    return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(absl::StrCat("usage: pinionctl ", usage));
-}
-
 // What the daemon on this machine uses, flags first.
 absl::StatusOr<daemon::Config> ConfigOf(const CommandLine& line) {
   daemon::Flags flags;
@@ -45,18 +37,6 @@ absl::StatusOr<daemon::Config> ConfigOf(const CommandLine& line) {
     if (!value.empty()) flags.values[key] = value;
   }
   return daemon::LoadConfig(flags);
-}
-
-absl::Status NotServing(const absl::Status& status, const std::string& socket) {
-  if (!absl::IsUnavailable(status)) return status;
-  if (access(socket.c_str(), R_OK | W_OK) != 0 && errno == EACCES) {
-    return absl::PermissionDeniedError(
-        absl::StrCat("no permission to use ", socket,
-                     ": be root, or in the group of cri.socket_group"));
-  }
-  return absl::UnavailableError(
-      absl::StrCat("piniond does not answer on ", socket,
-                   " (systemctl status piniond; --socket PATH for another)"));
 }
 
 // Pods by the first 13 digits of their ids; empty if the daemon is not there.
@@ -113,6 +93,31 @@ absl::StatusOr<PoolView> ViewPool(
 }
 
 }  // namespace
+
+absl::Status WantArguments(const CommandLine& line, size_t least, size_t most,
+                           const std::string& usage) {
+  if (line.arguments.size() >= least && line.arguments.size() <= most) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat("usage: pinionctl ", usage));
+}
+
+absl::Status NotServing(const absl::Status& status, const std::string& socket) {
+  if (!absl::IsUnavailable(status)) return status;
+  if (access(socket.c_str(), R_OK | W_OK) != 0 && errno == EACCES) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("no permission to use ", socket,
+                     ": be root, or in the group of cri.socket_group"));
+  }
+  return absl::UnavailableError(
+      absl::StrCat("piniond does not answer on ", socket,
+                   " (systemctl status piniond; --socket PATH for another)"));
+}
+
+absl::StatusOr<std::string> SocketOf(const CommandLine& line) {
+  PINION_ASSIGN_OR_RETURN(const daemon::Config config, ConfigOf(line));
+  return config.SocketPath();
+}
 
 absl::StatusOr<int> RunDoctor(const CommandLine& line) {
   PINION_RETURN_IF_ERROR(WantArguments(line, 0, 0, "doctor [--json]"));

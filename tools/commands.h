@@ -4,6 +4,7 @@
 #ifndef PINION_TOOLS_COMMANDS_H_
 #define PINION_TOOLS_COMMANDS_H_
 
+#include <cstddef>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -17,6 +18,15 @@ absl::StatusOr<int> RunDoctor(const CommandLine& line);
 absl::StatusOr<int> RunIps(const CommandLine& line);
 absl::StatusOr<int> RunTimeline(const CommandLine& line);
 absl::StatusOr<int> RunImage(const CommandLine& line);
+absl::StatusOr<int> RunTop(const CommandLine& line);
+
+// InvalidArgument with `usage` unless there are `least` to `most` arguments.
+absl::Status WantArguments(const CommandLine& line, size_t least, size_t most,
+                           const std::string& usage);
+// The daemon's socket: the flag's, else the configuration's.
+absl::StatusOr<std::string> SocketOf(const CommandLine& line);
+// `status` of a call; Unavailable in words that tell what to do.
+absl::Status NotServing(const absl::Status& status, const std::string& socket);
 
 // AdminService.PodTimeline of the daemon on `socket`.
 absl::StatusOr<Timeline> FetchTimeline(const std::string& socket,

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 
 namespace pinion::tools {
@@ -72,6 +73,23 @@ std::string PadRight(const std::string& text, size_t width) {
 std::string PadLeft(const std::string& text, size_t width) {
   const size_t have = DisplayWidth(text);
   return have >= width ? text : std::string(width - have, ' ') + text;
+}
+
+std::string CutMiddle(const std::string& text, size_t width) {
+  std::vector<std::string> points;
+  for (const char c : text) {
+    if ((c & 0xc0) != 0x80 || points.empty()) points.emplace_back();
+    points.back() += c;
+  }
+  if (points.size() <= width) return text;
+  if (width == 0) return "";
+  const size_t tail = (width - 1) / 2;
+  const size_t head = width - 1 - tail;
+  const auto end = static_cast<std::ptrdiff_t>(head);
+  const auto rest = static_cast<std::ptrdiff_t>(tail);
+  return absl::StrCat(absl::StrJoin(points.begin(), points.begin() + end, ""),
+                      "…",
+                      absl::StrJoin(points.end() - rest, points.end(), ""));
 }
 
 std::string Table(const std::vector<std::vector<std::string>>& rows) {
@@ -155,6 +173,21 @@ std::string FormatBytes(uint64_t bytes) {
     ++unit;
   }
   return absl::StrFormat("%.1f %s", value, units[unit]);
+}
+
+std::string FormatBytesShort(uint64_t bytes) {
+  if (bytes < 1024) return absl::StrCat(bytes, "B");
+  auto value = static_cast<double>(bytes) / 1024;
+  static constexpr std::string_view kUnits = "KMGTPE";
+  size_t unit = 0;
+  // What would be shown as 1024.
+  while (value >= 1023.5 && unit + 1 < kUnits.size()) {
+    value /= 1024;
+    ++unit;
+  }
+  const std::string number = value < 9.95 ? absl::StrFormat("%.1f", value)
+                                          : absl::StrFormat("%.0f", value);
+  return number + kUnits[unit];
 }
 
 }  // namespace pinion::tools

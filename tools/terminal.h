@@ -32,6 +32,9 @@ size_t DisplayWidth(const std::string& text);
 std::string PadRight(const std::string& text, size_t width);
 std::string PadLeft(const std::string& text, size_t width);
 
+// `text` in at most `width` columns: its head and tail with "…" between them.
+std::string CutMiddle(const std::string& text, size_t width);
+
 // Rows of cells as lines, columns aligned, two blanks between; the last
 // column is not padded.
 std::string Table(const std::vector<std::vector<std::string>>& rows);
@@ -49,6 +52,8 @@ std::string FormatDuration(int64_t nanoseconds);
 
 // "512 B", "3.4 MiB".
 std::string FormatBytes(uint64_t bytes);
+// The same in five columns: "512B", "3.4M", "128M", "1023K".
+std::string FormatBytesShort(uint64_t bytes);
 
 }  // namespace pinion::tools
 

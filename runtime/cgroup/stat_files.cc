@@ -153,7 +153,9 @@ MemoryStat ParseMemoryStat(std::string_view text) {
 
 MemoryEvents ParseMemoryEvents(std::string_view text) {
   MemoryEvents events;
-  ParseKeyed(text, {{"max", &events.max}, {"oom_kill", &events.oom_kills}});
+  ParseKeyed(text, {{"high", &events.high},
+                    {"max", &events.max},
+                    {"oom_kill", &events.oom_kills}});
   return events;
 }
 

@@ -60,7 +60,8 @@ MemoryStat ParseMemoryStat(std::string_view text);
 
 // memory.events.
 struct MemoryEvents {
-  OptionalCount max;  // how often the limit was hit
+  OptionalCount high;  // how often memory.high made somebody wait
+  OptionalCount max;   // how often the limit was hit
   OptionalCount oom_kills;
 };
 MemoryEvents ParseMemoryEvents(std::string_view text);

@@ -134,6 +134,8 @@ absl::StatusOr<Details> ReadDetails(int dir) {
   PINION_RETURN_IF_ERROR(
       Into(dir, "memory.low", ParseCount, details.memory_low));
   PINION_RETURN_IF_ERROR(
+      Into(dir, "memory.high", ParseCount, details.memory_high));
+  PINION_RETURN_IF_ERROR(
       Into(dir, "memory.events", ParseMemoryEvents, details.memory_events));
   PINION_RETURN_IF_ERROR(Into(dir, "io.stat", ParseIoStat, details.io));
   PINION_RETURN_IF_ERROR(

@@ -42,6 +42,7 @@ struct HugePages {
 struct Details {
   OptionalCount memory_peak;  // since Linux 5.19
   OptionalCount memory_low;
+  OptionalCount memory_high;  // kNoLimit
   MemoryEvents memory_events;
   std::vector<IoDevice> io;
   std::vector<HugePages> huge_pages;

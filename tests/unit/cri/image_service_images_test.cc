@@ -173,5 +173,30 @@ TEST_F(ImageRpcsTest, AdminShowsAPodsTimeline) {
       grpc::StatusCode::NOT_FOUND);
 }
 
+TEST_F(ImageRpcsTest, AdminShowsUsageOfReadyPods) {
+  runtime_.hooks.measure_pod = [](runtime::PodUsage& usage) {
+    usage.cgroup.emplace();
+    usage.cgroup->usage.memory_current = 8192;
+  };
+  const std::string pod = RunPod("web-0");
+  ASSERT_TRUE(runtime_.StopPod(RunPod("web-1")).ok());
+  using Admin = admin::v1::AdminService::Stub;
+  admin::v1::PodUsageRequest request;
+  admin::v1::PodUsageResponse response;
+  ASSERT_TRUE(Call(*admin_rpc_, &Admin::PodUsage, request, &response).ok());
+  ASSERT_EQ(response.pods_size(), 1);
+  EXPECT_EQ(response.pods(0).id(), pod);
+  EXPECT_EQ(response.pods(0).usage().memory_bytes(), 8192U);
+  EXPECT_GT(response.pods(0).monotonic_ns(), 0);
+
+  request.set_pod_id(pod.substr(0, 13));
+  ASSERT_TRUE(Call(*admin_rpc_, &Admin::PodUsage, request, &response).ok());
+  EXPECT_EQ(response.pods_size(), 1);
+  request.set_pod_id("eeee");
+  EXPECT_EQ(
+      Call(*admin_rpc_, &Admin::PodUsage, request, &response).error_code(),
+      grpc::StatusCode::NOT_FOUND);
+}
+
 }  // namespace
 }  // namespace pinion::cri

@@ -42,7 +42,8 @@ TEST(CommandLineTest, NothingIsACommandToo) {
 TEST(CommandLineTest, UsageNamesEveryCommandAndFlag) {
   for (const char* word :
        {"doctor", "ips", "timeline", "image import", "demo", "--json",
-        "--config", "--root", "--state", "--socket", "--image", "--keep"}) {
+        "--config", "--root", "--state", "--socket", "--image", "--keep", "top",
+        "--containers", "-c", "--sort", "--interval", "--once"}) {
     EXPECT_THAT(UsageText(), HasSubstr(word));
   }
 }

@@ -62,5 +62,23 @@ TEST(FormatTest, Bytes) {
   EXPECT_EQ(FormatBytes(uint64_t{5} << 30), "5.0 GiB");
 }
 
+TEST(TerminalTest, CutsInTheMiddleByCharacters) {
+  EXPECT_EQ(CutMiddle("abcdef", 6), "abcdef");
+  EXPECT_EQ(CutMiddle("abcdefg", 6), "abc…fg");
+  EXPECT_EQ(CutMiddle("äöüßéàè", 6), "äöü…àè");
+  EXPECT_EQ(CutMiddle("abc", 1), "…");
+  EXPECT_EQ(CutMiddle("abc", 0), "");
+}
+
+TEST(TerminalTest, ShortBytesTakeFiveColumns) {
+  EXPECT_EQ(FormatBytesShort(0), "0B");
+  EXPECT_EQ(FormatBytesShort(1023), "1023B");
+  EXPECT_EQ(FormatBytesShort(1024), "1.0K");
+  EXPECT_EQ(FormatBytesShort(uint64_t{10} << 10), "10K");
+  EXPECT_EQ(FormatBytesShort((uint64_t{1} << 20) - 1), "1.0M");
+  EXPECT_EQ(FormatBytesShort(uint64_t{3} << 30), "3.0G");
+  EXPECT_EQ(FormatBytesShort(UINT64_MAX), "16E");
+}
+
 }  // namespace
 }  // namespace pinion::tools
