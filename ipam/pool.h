@@ -9,30 +9,8 @@
 // overlap; if they do, the owner may get two addresses, which Release and
 // Sweep free together.
 //
-// The protocol
-// ------------
-// Each step with its memory order:
-//
-//   claim    1. filter[owner].count += 1              relaxed
-//            2. slot: free|cooled → owned             CAS acq_rel / relaxed
-//            3. filter[owner].hint = index            relaxed
-//            4. bitmap bit on, stamp, cursor          relaxed
-//   release  1. slot: owned → cooling(now)            CAS release / relaxed
-//            2. bitmap bit off                        relaxed
-//            3. filter[owner].count -= 1              release
-//
-// - The slot's CAS is the claim. It acquires what the release before it
-//   published (the former owner's use of the address is over), and it
-//   releases step 1: neither the compiler nor the CPU may let the owned slot
-//   be seen, or be left behind by a kill, without its count.
-// - Therefore count = 0 proves that no owner of the bucket holds a slot, and
-//   a new owner's claim need not search for one it may have. After a crash
-//   between the steps a count is too high at worst: a search more, which
-//   finds nothing.
-// - The bitmap, the hint, the cursor and the stamps steer and decorate. Each
-//   may be stale at any time, so they need no order: what they lead to is
-//   checked by the CAS. If the bitmap shows nothing, all slots are looked at.
-// - The release's CAS orders everything its owner did before it.
+// slot_table.h has the protocol, docs/ipam.md its states, its invariants and
+// the reason of each memory order.
 //
 // Next-fit: a search starts behind the last claim, so that a released address
 // is the last to be used again; besides, it cools down first.
@@ -55,6 +33,7 @@
 #include "ipam/ip_range.h"
 #include "ipam/owner.h"
 #include "ipam/pool_file.h"
+#include "ipam/slot_table.h"
 
 namespace pinion::ipam {
 
@@ -71,8 +50,7 @@ class IpLease {
   ~IpLease() { RollBack(); }
   IpLease(IpLease&& other) noexcept
       : pool_(std::exchange(other.pool_, nullptr)),
-        index_(other.index_),
-        word_(other.word_),
+        held_(other.held_),
         fresh_(other.fresh_),
         rolls_back_(other.rolls_back_) {}
   IpLease& operator=(IpLease&& other) noexcept;
@@ -93,17 +71,12 @@ class IpLease {
 
  private:
   friend class Pool;
-  IpLease(Pool* pool, uint64_t index, uint64_t word, bool fresh)
-      : pool_(pool),
-        index_(index),
-        word_(word),
-        fresh_(fresh),
-        rolls_back_(fresh) {}
+  IpLease(Pool* pool, const HeldSlot& held, bool fresh)
+      : pool_(pool), held_(held), fresh_(fresh), rolls_back_(fresh) {}
   void RollBack();
 
   Pool* pool_ = nullptr;
-  uint64_t index_ = 0;
-  uint64_t word_ = 0;
+  HeldSlot held_ = {};
   bool fresh_ = false;
   bool rolls_back_ = false;
 };
@@ -134,8 +107,8 @@ class Pool {
   static std::string FileName(const IpRange& range);
 
   // The owner's address if it has one, otherwise a new one.
-  // ResourceExhausted if there is none; the message says how many are in use
-  // and how many cool down.
+  // ResourceExhausted if there was an instant without any; the message says
+  // how many are in use and how many cool down.
   absl::StatusOr<IpLease> Claim(Owner owner);
 
   // This very address, cooled down or not: for recovery. Success if the owner
@@ -154,6 +127,9 @@ class Pool {
 
   Usage GetUsage() const;
   const IpRange& range() const { return range_; }
+  // Where Open put a damaged or foreign file that had the pool's name; empty
+  // if there was none.
+  const std::string& set_aside() const { return file_->set_aside(); }
 
  private:
   friend class IpLease;
@@ -161,25 +137,17 @@ class Pool {
   Pool(std::unique_ptr<PoolFile> file, IpRange range, const Options& options);
 
   uint64_t NowMs() const;
-  // The claimed slot's word, or nullopt.
-  std::optional<uint64_t> TryClaim(uint64_t index, Owner owner,
-                                   uint64_t now_ms);
-  std::optional<uint64_t> ClaimByBitmap(Owner owner, uint64_t now_ms,
-                                        uint64_t& word);
-  std::optional<uint64_t> ClaimByScan(Owner owner, uint64_t now_ms,
-                                      uint64_t& word);
-  void NoteClaim(uint64_t index, Owner owner, uint64_t word, uint64_t now_ms);
-  std::optional<uint64_t> FindSlot(Owner owner) const;
-  // False if the slot is not `word` any more.
-  bool ReleaseSlot(uint64_t index, uint64_t word, uint64_t released);
-  absl::Status Exhausted(uint64_t now_ms) const;
-
-  FilterBucket& Bucket(Owner owner) const;
+  void NoteStamp(const HeldSlot& held, uint64_t now_ms);
+  absl::Status Exhausted() const;
 
   const std::unique_ptr<PoolFile> file_;
   const IpRange range_;
   const uint64_t cooldown_ms_;
   const Clock* const clock_;
+  // A bit for each address that may be given out.
+  const std::vector<uint64_t> usable_;
+  // Looking for an owner may mend hints.
+  mutable SlotTable<StdAtomics> table_;
 };
 
 }  // namespace pinion::ipam

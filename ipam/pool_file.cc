@@ -23,13 +23,10 @@ namespace pinion::ipam {
 namespace {
 
 constexpr char kMagic[8] = {'p', 'i', 'n', 'i', 'o', 'n', 'I', 'P'};
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr uint64_t kHeaderBytes = 4096;
 
-static_assert(std::atomic<uint64_t>::is_always_lock_free);
-static_assert(std::atomic<uint32_t>::is_always_lock_free);
-static_assert(sizeof(std::atomic<uint64_t>) == sizeof(uint64_t));
-static_assert(sizeof(FilterBucket) == 8);
+static_assert(sizeof(OwnerBucket<StdAtomics>) == 16);
 
 absl::StatusOr<std::string> BootId() {
   PINION_ASSIGN_OR_RETURN(
@@ -50,8 +47,11 @@ uint64_t Checksum(const void* data, size_t size) {
 // A release in another process may be a moment later than our clock's reading.
 constexpr uint64_t kClockSlackMs = 60'000;
 
-// Four buckets an address keep false alarms of the filter rare.
-uint64_t BucketCount(uint64_t slots) { return std::bit_ceil(slots * 4); }
+// In a full pool a bucket has half an owner on average, and more than the four
+// that it has entries for in one of 6,000.
+uint64_t BucketCount(uint64_t slots) { return std::bit_ceil(slots * 2); }
+
+uint64_t WordsFor(uint64_t bits) { return (bits + 63) / 64; }
 
 }  // namespace
 
@@ -88,14 +88,16 @@ struct PoolFile::Header {
 struct PoolFile::Layout {
   explicit Layout(const Header& header)
       : stamps(kHeaderBytes + 8 * header.slot_count),
-        filter(stamps + 8 * header.slot_count),
-        bitmap(filter + 8 * header.bucket_count),
-        total(bitmap + 8 * ((header.slot_count + 63) / 64)) {}
+        buckets(stamps + 8 * header.slot_count),
+        bitmap(buckets + 16 * header.bucket_count),
+        summary(bitmap + 8 * WordsFor(header.slot_count)),
+        total(summary + 8 * WordsFor(WordsFor(header.slot_count))) {}
 
   uint64_t slots = kHeaderBytes;
   uint64_t stamps;
-  uint64_t filter;
+  uint64_t buckets;
   uint64_t bitmap;
+  uint64_t summary;
   uint64_t total;
 };
 
@@ -109,14 +111,22 @@ PoolFile::PoolFile(void* mapping, const Header& header)
   const Layout layout(header);
   slots_ = reinterpret_cast<std::atomic<uint64_t>*>(base + layout.slots);
   stamps_ = reinterpret_cast<std::atomic<uint64_t>*>(base + layout.stamps);
-  filter_ = reinterpret_cast<FilterBucket*>(base + layout.filter);
+  buckets_ = reinterpret_cast<OwnerBucket<StdAtomics>*>(base + layout.buckets);
   bitmap_ = reinterpret_cast<std::atomic<uint64_t>*>(base + layout.bitmap);
+  summary_ = reinterpret_cast<std::atomic<uint64_t>*>(base + layout.summary);
 }
 
 PoolFile::~PoolFile() { munmap(mapping_, bytes_); }
 
-std::atomic<uint64_t>& PoolFile::cursor() {
-  return static_cast<Header*>(mapping_)->cursor;
+SlotMemory<StdAtomics> PoolFile::memory(const uint64_t* usable) {
+  return {.slots = slots_,
+          .slot_count = slot_count_,
+          .buckets = buckets_,
+          .bucket_count = bucket_count_,
+          .bitmap = bitmap_,
+          .summary = summary_,
+          .cursor = &static_cast<Header*>(mapping_)->cursor,
+          .usable = usable};
 }
 
 uint64_t PoolFile::usable() const {
@@ -174,14 +184,9 @@ absl::StatusOr<std::unique_ptr<PoolFile>> PoolFile::Map(int fd,
   std::unique_ptr<PoolFile> file(new PoolFile(mapping, header));
   PINION_RETURN_IF_ERROR_AS(file->CheckSlots(now_ms), "pool file " + name);
   if (writable) {
-    PINION_RETURN_IF_ERROR_AS(file->RepairFilter(), "pool file " + name);
+    PINION_RETURN_IF_ERROR_AS(file->RepairLedgers(), "pool file " + name);
   }
   return file;
-}
-
-size_t PoolFile::BucketIndex(Owner owner) const {
-  // Ids are random, but a caller's tokens need not be: mix them.
-  return (owner.token() * 0x9e3779b97f4a7c15) >> 32 & (bucket_count_ - 1);
 }
 
 absl::Status PoolFile::CheckSlots(uint64_t now_ms) const {
@@ -195,18 +200,20 @@ absl::Status PoolFile::CheckSlots(uint64_t now_ms) const {
   return absl::OkStatus();
 }
 
-absl::Status PoolFile::RepairFilter() {
+absl::Status PoolFile::RepairLedgers() {
   // Crashes leave counts too high, by one each.
   constexpr uint32_t kMostLeftBehind = 1 << 20;
   std::vector<uint32_t> held(bucket_count_, 0);
   for (uint64_t i = 0; i < slot_count_; ++i) {
     const uint64_t word = slots_[i].load(std::memory_order_acquire);
     if (slot::TagOf(word) == slot::Tag::kOwned) {
-      ++held[BucketIndex(slot::OwnerOf(word))];
+      ++held[OwnerIndex<StdAtomics>::BucketOf(slot::OwnerOf(word),
+                                              bucket_count_)];
     }
   }
   for (uint64_t i = 0; i < bucket_count_; ++i) {
-    const uint32_t count = filter_[i].count.load(std::memory_order_acquire);
+    const uint64_t count =
+        buckets_[i].ledger.load(std::memory_order_acquire) & kLedgerCountMask;
     if (count > held[i] + kMostLeftBehind) {
       return absl::DataLossError(
           absl::StrCat("bucket ", i, " counts ", count, " for ", held[i]));
@@ -214,7 +221,7 @@ absl::Status PoolFile::RepairFilter() {
     // Another process may have released in between: then this makes the count
     // too high, which costs a search and is never wrong.
     if (count < held[i]) {
-      filter_[i].count.fetch_add(held[i] - count, std::memory_order_relaxed);
+      buckets_[i].ledger.fetch_add(held[i] - count, std::memory_order_relaxed);
     }
   }
   return absl::OkStatus();
@@ -292,9 +299,9 @@ absl::StatusOr<std::unique_ptr<PoolFile>> PoolFile::OpenOrCreate(
   absl::StatusOr<std::unique_ptr<PoolFile>> file = open();
   if (file.ok()) return file;
   const absl::StatusCode code = file.status().code();
+  std::string aside;
   if (code == absl::StatusCode::kDataLoss) {
-    const std::string aside =
-        absl::StrCat(name, ".corrupt-", Clock::Real().WallNanos());
+    aside = absl::StrCat(name, ".corrupt-", Clock::Real().WallNanos());
     if (renameat(dir.get(), name.c_str(), dir.get(), aside.c_str()) != 0) {
       return os::ErrnoStatus("renameat " + aside);
     }
@@ -307,7 +314,11 @@ absl::StatusOr<std::unique_ptr<PoolFile>> PoolFile::OpenOrCreate(
     return file.status();
   }
   PINION_RETURN_IF_ERROR(Create(dir.get(), name, range));
-  return open();
+  file = open();
+  if (file.ok() && !aside.empty()) {
+    (*file)->set_aside_ = directory + "/" + aside;
+  }
+  return file;
 }
 
 absl::StatusOr<std::unique_ptr<const PoolFile>> PoolFile::OpenForReading(

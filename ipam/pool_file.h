@@ -4,12 +4,13 @@
 //   0                 Header (one page; only `cursor` and `usable` change)
 //   4096              slots: one 64-bit word per address (slot.h)
 //   … + 8 · n         stamps: when the slot was last claimed, for people
-//   … + 8 · n         filter: owners' buckets, 8 bytes each
-//   … + 8 · buckets   bitmap: one bit per address, in 64-bit words
+//   … + 8 · n         buckets of owners: ledger and entries (owner_index.h)
+//   … + 16 · buckets  bitmap: one bit per address, in 64-bit words
+//   … + 8 · words     summary: one bit per word of the bitmap (free_map.h)
 //
-// The slots are the truth. The rest is derived: `stamps` may be behind, a
-// filter's count may be too high and a bit may be wrong after a crash;
-// pool.h says why that is harmless.
+// The slots are the truth, and what a ledger counts is never too low. The rest
+// are hints: a kill may leave stamps behind, a count too high and bits wrong,
+// and docs/ipam.md says why that is harmless.
 //
 // All of the file is allocated when it is made, so that a full tmpfs is an
 // error then and not a SIGBUS later. It needs no fsync: it belongs to one
@@ -28,18 +29,13 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "ipam/atomics.h"
 #include "ipam/ip_range.h"
 #include "ipam/owner.h"
+#include "ipam/slot_table.h"
 #include "os/unique_fd.h"
 
 namespace pinion::ipam {
-
-struct FilterBucket {
-  // Slots that owners of this bucket hold; never too low.
-  std::atomic<uint32_t> count;
-  // The slot that such an owner claimed last: where to look first.
-  std::atomic<uint32_t> hint;
-};
 
 class PoolFile {
  public:
@@ -68,7 +64,9 @@ class PoolFile {
   // The address of slot 0.
   const IpAddress& first() const { return first_; }
 
-  std::atomic<uint64_t>& slot(uint64_t index) { return slots_[index]; }
+  // Empty, or where a damaged or foreign file of this name was put.
+  const std::string& set_aside() const { return set_aside_; }
+
   const std::atomic<uint64_t>& slot(uint64_t index) const {
     return slots_[index];
   }
@@ -76,11 +74,8 @@ class PoolFile {
   const std::atomic<uint64_t>& stamp(uint64_t index) const {
     return stamps_[index];
   }
-  std::atomic<uint64_t>& bitmap_word(uint64_t index) { return bitmap_[index]; }
-  uint64_t bitmap_words() const { return (slot_count_ + 63) / 64; }
-  FilterBucket& bucket(Owner owner) { return filter_[BucketIndex(owner)]; }
-  // Where the next search starts.
-  std::atomic<uint64_t>& cursor();
+  // The words of the protocol. The file must outlive what uses them.
+  SlotMemory<StdAtomics> memory(const uint64_t* usable);
 
  private:
   struct Header;
@@ -92,12 +87,11 @@ class PoolFile {
                                                        const std::string& name,
                                                        bool writable,
                                                        uint64_t now_ms);
-  size_t BucketIndex(Owner owner) const;
   // DataLoss if the file holds what no process can have written.
   absl::Status CheckSlots(uint64_t now_ms) const;
   // Raises counts that are below what the slots say; DataLoss if one is
   // beyond belief.
-  absl::Status RepairFilter();
+  absl::Status RepairLedgers();
   static absl::Status CheckKind(int directory, const std::string& name);
   static absl::Status Create(int directory, const std::string& name,
                              const IpRange& range);
@@ -109,8 +103,10 @@ class PoolFile {
   IpAddress first_;
   std::atomic<uint64_t>* slots_ = nullptr;
   std::atomic<uint64_t>* stamps_ = nullptr;
-  FilterBucket* filter_ = nullptr;
+  OwnerBucket<StdAtomics>* buckets_ = nullptr;
   std::atomic<uint64_t>* bitmap_ = nullptr;
+  std::atomic<uint64_t>* summary_ = nullptr;
+  std::string set_aside_;
 };
 
 }  // namespace pinion::ipam

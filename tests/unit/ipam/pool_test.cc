@@ -306,7 +306,8 @@ TEST_P(DamagedPoolTest, IsSetAsideAndMadeAnew) {
   const auto pool = Open();
   ASSERT_NE(pool, nullptr);
   EXPECT_EQ(pool->GetUsage().in_use, 0u);
-  EXPECT_EQ(SetAside().size(), 1u);
+  EXPECT_THAT(SetAside(),
+              ElementsAre(std::filesystem::path(pool->set_aside()).filename()));
   EXPECT_EQ(Take(*pool, 1), "10.0.0.1");
 }
 
@@ -322,7 +323,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Damage{"ReleasedInTheFuture", 4096 + 8,
                            "\xff\xff\xff\xff\xff\xff\x0f\x80", 8},
                     // Behind 8 slots and 8 stamps: a count of 0xffffffff.
-                    Damage{"Filter", 4096 + 128, "\xff\xff\xff\xff", 4},
+                    Damage{"Ledger", 4096 + 128, "\xff\xff\xff\xff", 4},
                     Damage{"Appended", 8192, "x", 1}),
     [](const testing::TestParamInfo<Damage>& param) {
       return param.param.name;
@@ -335,16 +336,75 @@ TEST_F(PoolTest, CountsThatAreTooLowAreRaised) {
     address = Take(*pool, 1);
   }
   {
-    // All 32 buckets of the filter, behind 8 slots and 8 stamps.
+    // All 16 buckets, ledgers and entries, behind 8 slots and 8 stamps.
     std::fstream file(Path(), std::ios::in | std::ios::out | std::ios::binary);
     file.seekp(4096 + 128);
-    file << std::string(32 * 8, '\0');
+    file << std::string(16 * 16, '\0');
   }
   const auto pool = Open();
   EXPECT_THAT(SetAside(), IsEmpty());
   EXPECT_EQ(Take(*pool, 1), address);
   EXPECT_EQ(pool->GetUsage().in_use, 1u);
   EXPECT_EQ(pool->Release(Owner(1)), 1u);
+}
+
+// The entries of a bucket that are lost, all set or those of others.
+TEST_F(PoolTest, OwnersAreFoundWhateverTheHintsSay) {
+  for (const char fill : {'\0', '\xff', '\x02'}) {
+    std::string address;
+    {
+      const auto pool = Open();
+      address = Take(*pool, 1);
+      Take(*pool, 2);
+    }
+    {
+      std::fstream file(Path(),
+                        std::ios::in | std::ios::out | std::ios::binary);
+      for (int bucket = 0; bucket < 16; ++bucket) {
+        file.seekp(4096 + 128 + 16 * bucket + 8);
+        file << std::string(8, fill);
+      }
+      // Bitmap and summary, behind the buckets.
+      file.seekp(4096 + 128 + 16 * 16);
+      file << std::string(16, fill);
+    }
+    const auto pool = Open();
+    EXPECT_THAT(SetAside(), IsEmpty());
+    EXPECT_EQ(Take(*pool, 1), address);
+    EXPECT_EQ(pool->Find(Owner(3)), std::nullopt);
+    for (uint64_t owner = 3; owner <= 6; ++owner) {
+      EXPECT_THAT(Take(*pool, owner), HasSubstr("10.0.0."));
+    }
+    EXPECT_THAT(Take(*pool, 7), HasSubstr("6 of 6 in use"));
+    for (uint64_t owner = 1; owner <= 6; ++owner) {
+      EXPECT_EQ(pool->Release(Owner(owner)), 1u);
+    }
+    clock_.Advance(seconds(60));
+  }
+}
+
+// Half of it excluded in one stretch, and more owners than buckets have
+// entries for.
+TEST_F(PoolTest, ALargePoolIsUsedUpAndGivenBack) {
+  IpRange range = Range("10.0.0.0/20");
+  range.Exclude(*IpRange::Parse("10.0.4.0-10.0.11.255"));
+  const auto pool = Open(range);
+  const uint64_t capacity = range.usable();
+  std::set<std::string> addresses;
+  for (uint64_t owner = 1; owner <= capacity; ++owner) {
+    addresses.insert(Take(*pool, owner * 0x1000000000));
+  }
+  EXPECT_EQ(addresses.size(), capacity);
+  EXPECT_THAT(Take(*pool, 1), HasSubstr("2046 of 2046 in use"));
+  for (uint64_t owner = 1; owner <= capacity; ++owner) {
+    EXPECT_NE(pool->Find(Owner(owner * 0x1000000000)), std::nullopt);
+  }
+  // One that was released is found among all the others.
+  EXPECT_EQ(pool->Release(Owner(700 * 0x1000000000)), 1u);
+  clock_.Advance(seconds(60));
+  EXPECT_THAT(Take(*pool, 1), HasSubstr("10.0."));
+  EXPECT_EQ(pool->Sweep([](Owner) { return false; }), capacity);
+  EXPECT_EQ(pool->GetUsage().in_use, 0u);
 }
 
 TEST_F(PoolTest, AFileThatIsNoPoolIsSetAside) {
