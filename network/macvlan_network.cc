@@ -182,6 +182,7 @@ absl::Status MacvlanNetwork::OpenSpaces() {
     PINION_ASSIGN_OR_RETURN(std::shared_ptr<Pool> pool,
                             Pool::Open(options_.ipam_dir, plan.range,
                                        {.cooldown = options_.cool_down}));
+    if (!pool->set_aside().empty()) metrics_.pools_set_aside.Increment();
     pools.push_back(pool);
     spaces.push_back({.plan = plan, .pool = std::move(pool)});
   }

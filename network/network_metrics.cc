@@ -18,6 +18,10 @@ NetworkMetrics::NetworkMetrics(metrics::Registry& registry)
                               "Pods that could not be given their interface.")),
       exhausted(registry.AddCounter("pinion_ipam_exhausted_total",
                                     "Claims that found no free address.")),
+      pools_set_aside(registry.AddCounter(
+          "pinion_ipam_pools_set_aside_total",
+          "Pool files that were damaged or foreign: kept under another name "
+          "and made anew from the records.")),
       ready(registry.AddGauge("pinion_network_ready",
                               "1 while pods can be attached, otherwise 0.")),
       registry_(registry),

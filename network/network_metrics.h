@@ -28,6 +28,7 @@ class NetworkMetrics {
   metrics::Histogram& attach_seconds;
   metrics::Counter& attach_failures;
   metrics::Counter& exhausted;
+  metrics::Counter& pools_set_aside;
   metrics::Gauge& ready;
 
  private:

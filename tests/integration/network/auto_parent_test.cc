@@ -3,6 +3,9 @@
 #include <dirent.h>
 #include <gmock/gmock.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "tests/integration/network/network_bed.h"
 
 namespace pinion::network {
@@ -225,6 +228,39 @@ TEST_F(AutoParentTest, RecordsBringBackAddressesOfALostPool) {
   EXPECT_EQ(network_->Reconcile({{NewId(), {next->ip}}, {other.id, {next->ip}}})
                 .code(),
             absl::StatusCode::kAlreadyExists);
+}
+
+TEST_F(AutoParentTest, RecordsBringBackAddressesOfADamagedPool) {
+  ASSERT_TRUE(Start().ok());
+  Pod pod, other;
+  const auto addresses = network_->Attach(pod.Request());
+  ASSERT_TRUE(addresses.ok());
+  EXPECT_THAT(registry_->Render(),
+              HasSubstr("pinion_ipam_pools_set_aside_total 0"));
+  network_.reset();
+  // The slots of the first two addresses: no process writes such words.
+  std::fstream file(options_.ipam_dir + "/10.7.1.0_24",
+                    std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(4096);
+  file << std::string(16, '\xff');
+  file.close();
+
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(network_->Reconcile({{pod.id, {addresses->ip}}}).ok());
+  EXPECT_EQ(Addresses("10.7.1.0/24", "in_use"), 1);
+  EXPECT_THAT(registry_->Render(),
+              HasSubstr("pinion_ipam_pools_set_aside_total 1"));
+  int kept = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(options_.ipam_dir)) {
+    const std::string name = entry.path().filename();
+    if (name.find("10.7.1.0_24.corrupt-") == 0) ++kept;
+  }
+  EXPECT_EQ(kept, 1);
+  const auto next = network_->Attach(other.Request());
+  ASSERT_TRUE(next.ok()) << next.status();
+  EXPECT_NE(next->ip, addresses->ip);
+  EXPECT_TRUE(Reaches(node_, pod.host, addresses->ip));
 }
 
 TEST_F(AutoParentTest, DaemonsSideBySide) {
