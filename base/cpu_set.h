@@ -26,6 +26,7 @@ class CpuSet {
   static absl::StatusOr<CpuSet> Parse(std::string_view text);
 
   void Add(int cpu) { cpus_.insert(cpu); }
+  void Remove(int cpu) { cpus_.erase(cpu); }
   bool Contains(int cpu) const { return cpus_.count(cpu) != 0; }
   bool ContainsAll(const CpuSet& other) const;
   bool empty() const { return cpus_.empty(); }

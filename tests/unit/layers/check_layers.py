@@ -19,8 +19,8 @@ import sys
 # know each other.
 _BELOW_OS = {"base"}
 _ABOVE_OS = {"metrics", "os"} | _BELOW_OS
-_RUNTIME_PARTS = {"runtime/cgroup", "runtime/plan", "runtime/launch",
-                  "runtime/monitor"}
+_RUNTIME_PARTS = {"runtime/cgroup", "runtime/cpu", "runtime/plan",
+                  "runtime/launch", "runtime/monitor"}
 MAY_KNOW = {
     "base": set(),
     "os": _BELOW_OS,
@@ -31,6 +31,7 @@ MAY_KNOW = {
     "runtime/launch": set(),
     "runtime/monitor": _ABOVE_OS | {"runtime/launch"},
     "runtime/cgroup": _ABOVE_OS,
+    "runtime/cpu": _ABOVE_OS,
     "runtime/plan": _ABOVE_OS | {"runtime/cgroup", "runtime/launch", "image"},
     "runtime": _ABOVE_OS | _RUNTIME_PARTS | {"network", "image", "ipam"},
     # Of the runtime only the contract of a process's streams.

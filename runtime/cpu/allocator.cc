@@ -1,0 +1,158 @@
+#include "runtime/cpu/allocator.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "runtime/cpu/take.h"
+
+namespace pinion::cpu {
+namespace {
+
+CpuSet Both(const CpuSet& a, const CpuSet& b) {
+  CpuSet both;
+  for (const int cpu : a) {
+    if (b.Contains(cpu)) both.Add(cpu);
+  }
+  return both;
+}
+
+// Of the CPUs of whole cores: `count`, core by core, and the others.
+Grant Split(const Topology& topology, const CpuSet& taken, size_t count) {
+  Grant grant;
+  for (const auto& [core, cpus] : topology.cores()) {
+    for (const int cpu : Both(cpus, taken)) {
+      (grant.cpus.size() < count ? grant.cpus : grant.idle).Add(cpu);
+    }
+  }
+  grant.nodes = topology.NodesOf(grant.cpus);
+  return grant;
+}
+
+}  // namespace
+
+Allocator::Allocator(Topology topology, CpuSet reserved)
+    : topology_(std::move(topology)), reserved_(std::move(reserved)) {}
+
+absl::StatusOr<Allocator> Allocator::Create(Topology topology,
+                                            CpuSet reserved) {
+  if (reserved.empty()) {
+    return absl::InvalidArgumentError(
+        "no CPU is reserved: the node itself, and containers without CPUs of "
+        "their own, need at least one");
+  }
+  if (!topology.all().ContainsAll(reserved)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the reserved CPUs ", reserved.ToString(),
+                     " are not all online: ", topology.all().ToString()));
+  }
+  return Allocator(std::move(topology), std::move(reserved));
+}
+
+CpuSet Allocator::Shared() const {
+  CpuSet shared = topology_.all();
+  for (const auto& [owner, grant] : grants_) {
+    for (const int cpu : grant.cpus) shared.Remove(cpu);
+    for (const int cpu : grant.idle) shared.Remove(cpu);
+  }
+  return shared;
+}
+
+CpuSet Allocator::Free() const {
+  CpuSet free = Shared();
+  for (const int cpu : reserved_) free.Remove(cpu);
+  return free;
+}
+
+std::optional<CpuSet> Allocator::Take(const Request& request,
+                                      const CpuSet& free) const {
+  return request.own_cores ? TakeCores(topology_, free, request.count)
+                           : TakeCpus(topology_, free, request.count);
+}
+
+// The node with the least room that is enough, so that large requests find
+// room later.
+std::optional<CpuSet> Allocator::TakeOnOneNode(const Request& request) const {
+  const CpuSet free = Free();
+  std::vector<std::pair<size_t, CpuSet>> nodes;
+  for (const auto& [node, cpus] : topology_.nodes()) {
+    if (request.node && *request.node != node) continue;
+    const CpuSet in_node = Both(cpus, free);
+    nodes.emplace_back(in_node.size(), in_node);
+  }
+  std::stable_sort(
+      nodes.begin(), nodes.end(),
+      [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (const auto& [size, in_node] : nodes) {
+    if (auto taken = Take(request, in_node)) return taken;
+  }
+  return std::nullopt;
+}
+
+absl::Status Allocator::DoesNotFit(const Request& request) const {
+  const CpuSet free = Free();
+  std::string text = absl::StrCat(request.count, " exclusive CPUs",
+                                  request.own_cores ? " on own cores" : "");
+  if (request.node) {
+    absl::StrAppend(&text, " on NUMA node ", *request.node);
+  } else if (request.numa == NumaPolicy::kSingleNode) {
+    absl::StrAppend(&text, " on one NUMA node");
+  }
+  absl::StrAppend(&text, " do not fit: ", free.size(), " are free");
+  for (const auto& [node, cpus] : topology_.nodes()) {
+    const CpuSet in_node = Both(cpus, free);
+    absl::StrAppend(&text, in_node.empty() ? "" : "; node ",
+                    in_node.empty() ? "" : absl::StrCat(node, ": "),
+                    in_node.ToString());
+  }
+  return absl::ResourceExhaustedError(text);
+}
+
+absl::StatusOr<Grant> Allocator::Allocate(const std::string& owner,
+                                          const Request& request) {
+  if (const auto found = grants_.find(owner); found != grants_.end()) {
+    return found->second;
+  }
+  if (request.count == 0) {
+    return absl::InvalidArgumentError("no CPU is asked for");
+  }
+  if (request.node && topology_.nodes().count(*request.node) == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("there is no NUMA node ", *request.node));
+  }
+  std::optional<CpuSet> taken;
+  if (request.node || request.numa != NumaPolicy::kNone) {
+    taken = TakeOnOneNode(request);
+  }
+  if (!taken && !request.node && request.numa != NumaPolicy::kSingleNode) {
+    taken = Take(request, Free());
+  }
+  if (!taken) return DoesNotFit(request);
+  const Grant grant = Split(topology_, *taken, request.count);
+  grants_[owner] = grant;
+  return grant;
+}
+
+absl::Status Allocator::Restore(const std::string& owner, const Grant& grant) {
+  const CpuSet free = Free();
+  if (grants_.count(owner) != 0) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(owner, " has exclusive CPUs already"));
+  }
+  for (const CpuSet& cpus : {grant.cpus, grant.idle}) {
+    if (free.ContainsAll(cpus)) continue;
+    return absl::FailedPreconditionError(
+        absl::StrCat("the CPUs ", cpus.ToString(), " of ", owner,
+                     " are not all free any more: ", free.ToString()));
+  }
+  if (grant.cpus.empty() || !Both(grant.cpus, grant.idle).empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the CPUs of ", owner, " contradict each other"));
+  }
+  grants_[owner] = grant;
+  grants_[owner].nodes = topology_.NodesOf(grant.cpus);
+  return absl::OkStatus();
+}
+
+}  // namespace pinion::cpu

@@ -1,0 +1,83 @@
+// Who owns which CPUs of this node exclusively. What nobody owns is the shared
+// pool of everybody else; the reserved CPUs are never given away, so the pool
+// is never empty.
+//
+// Pure: it neither reads nor writes the machine. Not thread-safe.
+
+#ifndef PINION_RUNTIME_CPU_ALLOCATOR_H_
+#define PINION_RUNTIME_CPU_ALLOCATOR_H_
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/cpu_set.h"
+#include "runtime/cpu/topology.h"
+
+namespace pinion::cpu {
+
+enum class NumaPolicy {
+  kNone,        // wherever the CPUs are
+  kBestEffort,  // on one node if one has room
+  kSingleNode,  // on one node, or not at all
+};
+
+struct Request {
+  size_t count = 0;  // at least 1
+  NumaPolicy numa = NumaPolicy::kBestEffort;
+  std::optional<int> node = std::nullopt;  // this one, and no other
+  // Nobody else runs on a sibling of these CPUs: whole cores are taken, and
+  // those of their CPUs that are not asked for stay idle.
+  bool own_cores = false;
+};
+
+struct Grant {
+  CpuSet cpus;
+  CpuSet idle;   // own_cores: taken with the others, used by nobody
+  CpuSet nodes;  // that cpus are on: for cpuset.mems
+
+  bool operator==(const Grant&) const = default;
+};
+
+class Allocator {
+ public:
+  // InvalidArgument: a reserved CPU that there is not, or none reserved.
+  static absl::StatusOr<Allocator> Create(Topology topology, CpuSet reserved);
+
+  // The same owner and request again: the same grant. InvalidArgument: nothing
+  // is asked for, or a node that there is not; ResourceExhausted: it does not
+  // fit, with what is free and why that is no help. Nothing changes then.
+  absl::StatusOr<Grant> Allocate(const std::string& owner,
+                                 const Request& request);
+  // What an owner had before a restart. FailedPrecondition: it overlaps with
+  // another's or with the reserved CPUs, or names a CPU that there is not.
+  absl::Status Restore(const std::string& owner, const Grant& grant);
+  // An unknown owner is success.
+  void Release(const std::string& owner) { grants_.erase(owner); }
+
+  const Topology& topology() const { return topology_; }
+  const CpuSet& reserved() const { return reserved_; }
+  const std::map<std::string, Grant>& grants() const { return grants_; }
+  // What may be given away now.
+  CpuSet Free() const;
+  // Everything that nobody owns, the reserved CPUs included; never empty.
+  CpuSet Shared() const;
+
+ private:
+  Allocator(Topology topology, CpuSet reserved);
+
+  std::optional<CpuSet> Take(const Request& request, const CpuSet& free) const;
+  std::optional<CpuSet> TakeOnOneNode(const Request& request) const;
+  absl::Status DoesNotFit(const Request& request) const;
+
+  Topology topology_;
+  CpuSet reserved_;
+  std::map<std::string, Grant> grants_;
+};
+
+}  // namespace pinion::cpu
+
+#endif  // PINION_RUNTIME_CPU_ALLOCATOR_H_
