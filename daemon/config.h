@@ -47,6 +47,12 @@ struct CgroupConfig {
   bool oom_group = false;
 };
 
+struct CpuConfig {
+  bool pinning = false;
+  std::string reserved = "0";
+  std::string numa = "best-effort";
+};
+
 struct NetworkConfig {
   std::string mode = "macvlan";
   std::string parent = "auto";
@@ -92,6 +98,7 @@ struct Config {
   StreamingConfig streaming;
   MetricsConfig metrics;
   CgroupConfig cgroup;
+  CpuConfig cpu;
   NetworkConfig network;
   ImageConfig image;
   RuntimeConfig runtime;

@@ -13,6 +13,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/cpu_set.h"
 #include "metrics/socket_address.h"
 
 namespace pinion::daemon {
@@ -256,6 +257,12 @@ absl::Status CgroupParentOrEmpty(const std::string& text) {
   return slice ? absl::OkStatus()
                : MustBe("a slice (pinion.slice) or a cgroup path (/pinion)",
                         text);
+}
+
+absl::Status CpuList(const std::string& text) {
+  const auto cpus = CpuSet::Parse(text);
+  return cpus.ok() && !cpus->empty() ? absl::OkStatus()
+                                     : MustBe("a list of CPUs (0-1,8)", text);
 }
 
 absl::StatusOr<int64_t> DurationSeconds(const std::string& text) {

@@ -61,6 +61,9 @@ absl::Status SysctlPattern(const std::string& text);
 // A slice ("pinion.slice") or a cgroup path ("/pinion"), or empty.
 absl::Status CgroupParentOrEmpty(const std::string& text);
 
+// A list of CPUs that is not empty: "0-1,8".
+absl::Status CpuList(const std::string& text);
+
 // "90s", "5m", "1h": seconds.
 absl::StatusOr<int64_t> DurationSeconds(const std::string& text);
 

@@ -232,6 +232,16 @@ void AddGeneral(std::vector<ConfigKey>* keys) {
   keys->push_back(Flag("cgroup.oom_group", PINION_MEMBER(cgroup.oom_group)));
 }
 
+void AddCpu(std::vector<ConfigKey>* keys) {
+  keys->push_back(Choice<bool>("cpu.policy", PINION_MEMBER(cpu.pinning),
+                               {{"none", false}, {"static", true}}));
+  keys->push_back(Text("cpu.reserved", PINION_MEMBER(cpu.reserved), CpuList));
+  keys->push_back(Choice<std::string>("cpu.numa", PINION_MEMBER(cpu.numa),
+                                      {{"best-effort", "best-effort"},
+                                       {"single-numa-node", "single-numa-node"},
+                                       {"none", "none"}}));
+}
+
 void AddNetwork(std::vector<ConfigKey>* keys) {
   keys->push_back(
       Choice<std::string>("network.mode", PINION_MEMBER(network.mode),
@@ -303,6 +313,7 @@ const std::vector<ConfigKey>& ConfigKeys() {
   static const auto& keys = *[] {
     auto* all = new std::vector<ConfigKey>;
     AddGeneral(all);
+    AddCpu(all);
     AddNetwork(all);
     AddImage(all);
     AddRuntime(all);

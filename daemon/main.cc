@@ -13,7 +13,9 @@
 #include "absl/strings/str_join.h"
 #include "base/build_info.h"
 #include "base/clock.h"
+#include "base/cpu_set.h"
 #include "base/log.h"
+#include "base/status_macros.h"
 #include "daemon/config_file.h"
 #include "daemon/flags.h"
 #include "daemon/notify.h"
@@ -96,6 +98,13 @@ int Serve(const Flags& flags, Config config) {
   SetUpLogging(config.log_level, config.log_format);
   RaiseFileLimit();
   ProtectFromOomKiller();
+  if (config.cpu.pinning) {
+    // Parsed before: the configuration's check.
+    const auto reserved = CpuSet::Parse(config.cpu.reserved);
+    const absl::Status status =
+        reserved.ok() ? StayOnCpus(*reserved) : reserved.status();
+    if (!status.ok()) return Complain(Annotate(status, "cpu.reserved"), 1);
+  }
   const Stopwatch watch;
   auto daemon = Daemon::Start(config);
   if (!daemon.ok()) return Complain(daemon.status(), 1);

@@ -2,11 +2,15 @@
 
 #include <fcntl.h>
 #include <malloc.h>
+#include <sched.h>
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cerrno>
 
+#include "absl/strings/str_cat.h"
 #include "base/log.h"
+#include "os/error.h"
 #include "os/file.h"
 
 namespace pinion::daemon {
@@ -38,6 +42,21 @@ void RaiseFileLimit() {
   // The hard limit may only be raised with CAP_SYS_RESOURCE.
   limit.rlim_cur = limit.rlim_max;
   (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+absl::Status StayOnCpus(const CpuSet& cpus) {
+  cpu_set_t* const set = CPU_ALLOC(CpuSet::kMax);
+  const size_t size = CPU_ALLOC_SIZE(CpuSet::kMax);
+  CPU_ZERO_S(size, set);
+  for (const int cpu : cpus) {
+    CPU_SET_S(static_cast<size_t>(cpu), size, set);
+  }
+  const bool done = sched_setaffinity(0, size, set) == 0;
+  const int error = errno;
+  CPU_FREE(set);
+  if (done) return absl::OkStatus();
+  return os::ErrnoStatus(
+      error, absl::StrCat("sched_setaffinity to ", cpus.ToString()));
 }
 
 void ProtectFromOomKiller() {

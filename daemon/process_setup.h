@@ -4,6 +4,9 @@
 #ifndef PINION_DAEMON_PROCESS_SETUP_H_
 #define PINION_DAEMON_PROCESS_SETUP_H_
 
+#include "absl/status/status.h"
+#include "base/cpu_set.h"
+
 namespace pinion::daemon {
 
 // Standard streams that were closed become /dev/null: else the first sockets
@@ -17,6 +20,11 @@ void TuneMalloc();
 
 // Raises RLIMIT_NOFILE as far as it goes: a pod costs three descriptors.
 void RaiseFileLimit();
+
+// Keeps this process, and the monitors that it will start, on these CPUs
+// (sched_setaffinity(2)); before there are threads. InvalidArgument: none of
+// them is online.
+absl::Status StayOnCpus(const CpuSet& cpus);
 
 // oom_score_adj -999: the kernel shall take any other process first. Without
 // CAP_SYS_RESOURCE that is refused, which is a warning (pinionctl doctor

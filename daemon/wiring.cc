@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "base/build_info.h"
+#include "base/cpu_set.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "cri/server.h"
@@ -28,6 +30,7 @@
 #include "os/file.h"
 #include "os/sqlite.h"
 #include "runtime/cgroup/container_cgroup.h"
+#include "runtime/cgroup/hierarchy.h"
 #include "runtime/cgroup/pod_cgroup.h"
 #include "runtime/runtime.h"
 
@@ -135,6 +138,13 @@ runtime::Options RuntimeOptions(const Config& config) {
   options.allowed_unsafe_sysctls = config.runtime.allowed_unsafe_sysctls;
   options.cdi_spec_dirs = config.runtime.cdi_spec_dirs;
   options.warm_pods = static_cast<int>(config.runtime.warm_pods);
+  options.cpu.pinning = config.cpu.pinning;
+  // Parsed before: the configuration's check.
+  options.cpu.reserved = CpuSet::Parse(config.cpu.reserved).value_or(CpuSet());
+  options.cpu.numa = config.cpu.numa == "none" ? cpu::NumaPolicy::kNone
+                     : config.cpu.numa == "single-numa-node"
+                         ? cpu::NumaPolicy::kSingleNode
+                         : cpu::NumaPolicy::kBestEffort;
   return options;
 }
 
@@ -179,6 +189,18 @@ absl::StatusOr<std::unique_ptr<cgroup::PodCgroupDriver>> MakeDriver(
   options.default_parent = plan.default_parent;
   return plan.systemd ? cgroup::NewSystemdDriver(options)
                       : cgroup::NewCgroupfsDriver(options);
+}
+
+absl::Status CheckPinning(const Config& config,
+                          const cgroup::Hierarchy& hierarchy) {
+  const auto& there = hierarchy.controllers;
+  if (!config.cpu.pinning || config.cgroup.ignore_missing_controllers ||
+      std::find(there.begin(), there.end(), "cpuset") != there.end()) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      "cpu.policy = \"static\" needs the cpuset controller in cgroup v2: ",
+      cgroup::MissingControllerRemedy(hierarchy, "cpuset")));
 }
 
 class RunningDaemon final : public Daemon {
@@ -284,6 +306,7 @@ absl::Status RunningDaemon::BuildMetrics() ABSL_NO_THREAD_SAFETY_ANALYSIS {
 absl::Status RunningDaemon::BuildCgroups() ABSL_NO_THREAD_SAFETY_ANALYSIS {
   PINION_ASSIGN_OR_RETURN_AS(const cgroup::Hierarchy hierarchy,
                              cgroup::FindHierarchy(), "cgroups");
+  PINION_RETURN_IF_ERROR(CheckPinning(config_, hierarchy));
   PINION_ASSIGN_OR_RETURN_AS(driver_, MakeDriver(config_, hierarchy),
                              "cgroups");
   cgroup::ContainerCgroupsOptions options;

@@ -19,6 +19,7 @@
 #include "os/reactor.h"
 #include "os/unique_fd.h"
 #include "runtime/apparmor.h"
+#include "runtime/cpu/pinning.h"
 #include "runtime/events.h"
 #include "runtime/exec_table.h"
 #include "runtime/instruments.h"
@@ -64,6 +65,9 @@ struct Context {
   ExecTable execs;
   JoinTable<absl::StatusOr<std::string>> joins;
   JoinTable<absl::Status> start_joins;
+
+  // Null unless CPUs are pinned (Options::cpu).
+  std::unique_ptr<cpu::Pinning> pinning;
 
   // Set when the runtime ends: what would try again gives up.
   std::atomic<bool> stopping = false;

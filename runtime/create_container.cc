@@ -110,6 +110,8 @@ absl::StatusOr<std::string> CreateLocked(Context& context, const PodPtr& pod,
       record.mutable_restore()->add_stdio(name);
     }
   }
+  rollback.Add([&context, &id] { ForgetCpus(context, id); });
+  PINION_RETURN_IF_ERROR(ClaimCpus(context, *pod_record, record));
   phases.Next("rootfs");
   rollback.Add([&context, &id] {
     const absl::Status status =

@@ -48,6 +48,8 @@ void ReapLostPod(Context& context, const PodPtr& pod) {
 
 void MarkExited(Context& context, Container& container,
                 const monitor::ExitRecord& exit) {
+  // First: whoever waits for the end may ask for its CPUs at once.
+  ReleaseCpus(context, container.id);
   bool was_running = false;
   bool changed = false;
   const auto record = container.record.Update([&](state::ContainerRecord& r) {

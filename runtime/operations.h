@@ -101,6 +101,32 @@ absl::Status UpdatePod(Context& context, const std::string& id,
                        const state::Resources& overhead,
                        const state::Resources& resources);
 
+// exclusive_cpus.cc
+// Everything here does nothing where CPUs are not pinned (Context::pinning).
+absl::Status MakePinning(Context& context);
+// Gives a container that is being created the CPUs it asks for, and notes
+// them in its record.
+absl::Status ClaimCpus(Context& context, const state::PodRecord& pod,
+                       state::ContainerRecord& record);
+// The container's leaf was just made: it is brought to its CPUs.
+absl::Status EnterCpus(Context& context, const state::PodRecord& pod,
+                       const state::ContainerRecord& record);
+// It runs no more: its CPUs are free. Memory only, the rest is queued.
+void ReleaseCpus(Context& context, const std::string& id);
+// The same, and its leaf is gone.
+void ForgetCpus(Context& context, const std::string& id);
+// FailedPrecondition if `merged` would change how many CPUs, or which, a
+// container with exclusive ones has.
+absl::Status CheckCpuUpdate(const Context& context,
+                            const state::PodRecord& pod,
+                            const state::ContainerRecord& record,
+                            const state::Resources& merged);
+// The pod's cgroup was just made: its monitor stays on the reserved CPUs.
+absl::Status KeepMonitorOnReservedCpus(Context& context, const Pod& pod);
+// Records and leaves that are there when the daemon starts.
+void RestoreCpus(Context& context);
+absl::StatusOr<CpuView> ViewCpus(Context& context);
+
 // publish_event.cc
 // Tells the subscribers what happened to `pod`'s container `id`, or to the
 // pod itself (then `id` is its own). Memory only.

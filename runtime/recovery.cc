@@ -203,6 +203,7 @@ absl::Status Recover(Context& context) {
                             "load the records");
   PINION_RETURN_IF_ERROR_AS(HoldLayers(context), "hold layers");
   NoticeStarts(context);
+  RestoreCpus(context);
   const Leftovers leftovers =
       FindLeftovers(context, Owners(context, half_made));
   SweepNetwork(context, half_made, leftovers);

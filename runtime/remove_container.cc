@@ -29,6 +29,7 @@ absl::Status RemoveContainerLocked(Context& context, Container& container) {
   PINION_RETURN_IF_ERROR_AS(
       context.deps.container_cgroups->Remove(pod->cgroup(), id),
       "remove the container's cgroup");
+  ForgetCpus(context, id);
   const auto client = container.pod->Monitor();
   // It also remembers what it could not start.
   const bool known_to_monitor =

@@ -138,6 +138,9 @@ absl::Status BuildSandbox(Context& context, const PodPtr& pod, int pod_dir,
                              context.deps.pod_cgroups->CreateAhead(
                                  pod->id, spec.cgroup_parent(), description),
                              "make the pod's cgroup");
+  if (leaf.valid()) {
+    PINION_RETURN_IF_ERROR(KeepMonitorOnReservedCpus(context, *pod));
+  }
   phases.Next("monitor");
   monitor::SandboxRequest request = SandboxRequestFor(spec);
   std::optional<os::NetworkNamespace> netns;
@@ -156,6 +159,7 @@ absl::Status BuildSandbox(Context& context, const PodPtr& pod, int pod_dir,
         context.deps.pod_cgroups->Create(pod->id, spec.cgroup_parent(),
                                          description, pod->Monitor()->pid()),
         "make the pod's cgroup");
+    PINION_RETURN_IF_ERROR(KeepMonitorOnReservedCpus(context, *pod));
     phases.Next("monitor");
   }
   PINION_RETURN_IF_ERROR(start.BeginSandbox());

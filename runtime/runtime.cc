@@ -187,6 +187,10 @@ class RuntimeImpl final : public Runtime {
     return context_->events.Subscribe(std::move(ready));
   }
 
+  absl::StatusOr<CpuView> Cpus() const override {
+    return runtime::ViewCpus(*context_);
+  }
+
   absl::StatusOr<ContainerUsage> MeasureContainer(
       const std::string& id, UsageDetail detail) const override {
     return runtime::MeasureContainer(*context_, id, detail);
@@ -281,6 +285,7 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(
   context->empty_mounts = EmptyMounts(options.root);
   context->work = std::make_unique<WorkQueue>(kWorkThreads);
   PINION_ASSIGN_OR_RETURN(context->reactor, os::Reactor::Create());
+  PINION_RETURN_IF_ERROR(MakePinning(*context));
   PINION_RETURN_IF_ERROR_AS(Recover(*context), "recovery");
   if (context->apparmor.enabled()) {
     context->work->Add([context = context.get()] { LoadProfile(*context); });

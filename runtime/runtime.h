@@ -28,6 +28,7 @@
 #include "os/unique_fd.h"
 #include "runtime/cgroup/container_cgroup.h"
 #include "runtime/cgroup/pod_cgroup.h"
+#include "runtime/cpu_view.h"
 #include "runtime/events.h"
 #include "runtime/port_connection.h"
 #include "runtime/process_streams.h"
@@ -64,6 +65,8 @@ struct Options {
   std::vector<std::string> allowed_unsafe_sysctls;
   // Where CDI specifications lie; a later one counts more.
   std::vector<std::string> cdi_spec_dirs;
+  // Exclusive CPUs for those who ask for whole ones (docs/cpu_pinning.md).
+  CpuOptions cpu;
   // How many pods' starts are prepared ahead (warm_pool.h); 0: none.
   int warm_pods = 0;
 };
@@ -162,6 +165,9 @@ class Runtime {
   // runtime.
   virtual std::shared_ptr<EventQueue> SubscribeEvents(
       std::function<void()> ready) = 0;
+
+  // This machine's CPUs and whose they are.
+  virtual absl::StatusOr<CpuView> Cpus() const = 0;
 
   // What it uses now; NotFound. Of a container that does not run, and a pod
   // that is not ready, only what the disk says.

@@ -90,6 +90,8 @@ absl::Status StartProcess(Context& context, Container& container,
       context.deps.container_cgroups->Create(pod->cgroup(), container.id,
                                              record->spec().resources()),
       "make the container's cgroup");
+  PINION_RETURN_IF_ERROR_AS(EnterCpus(context, *pod, *record),
+                            "set the container's CPUs");
   phases.Next("plan");
   PINION_ASSIGN_OR_RETURN(const ContainerPlan plan,
                           PlanContainer(context, *pod, *record));
@@ -138,6 +140,7 @@ absl::Status StartProcess(Context& context, Container& container,
 // The status keeps what happened: `kubectl describe` shows it.
 void RecordFailure(Context& context, Container& container,
                    const absl::Status& status) {
+  ForgetCpus(context, container.id);
   const auto failed =
       container.record.Update([&status](state::ContainerRecord& r) {
         (void)Apply(r, ContainerEvent::kStartFailed);

@@ -116,6 +116,10 @@ absl::Status TearDown(Context& context, Pod& pod) {
   result.Update(
       Annotate(context.deps.pod_cgroups->Remove(pod.id, record->cgroup()),
                "remove the pod's cgroup"));
+  // Those that were created and never started have some too.
+  for (const ContainerPtr& container : context.objects.ContainersOf(pod.id)) {
+    ForgetCpus(context, container->id);
+  }
   result.Update(Annotate(os::RemoveTreeAt(context.pods_dir.get(), pod.id),
                          "remove the pod's state"));
   return result;

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "runtime/cpu_request.h"
 #include "runtime/oom_score.h"
 #include "runtime/operations.h"
 
@@ -108,6 +109,8 @@ absl::Status UpdateContainer(Context& context, const std::string& id,
   }
   const state::Resources merged = Merge(record->spec().resources(), changes);
   PINION_RETURN_IF_ERROR(context.deps.container_cgroups->Check(merged));
+  const auto pod = container->pod->record.Get();
+  PINION_RETURN_IF_ERROR(CheckCpuUpdate(context, *pod, *record, merged));
   const auto commit = [&] {
     const auto updated =
         container->record.Update([&merged](state::ContainerRecord& r) {
@@ -124,7 +127,19 @@ absl::Status UpdateContainer(Context& context, const std::string& id,
   };
   // Before the start there is no cgroup; StartContainer makes it with these.
   if (record->state() == state::CONTAINER_CREATED) return commit();
-  return UpdateRunning(context, *container, merged, commit);
+  // From now on the caller's: the pool's changes must not undo it.
+  const bool leaves_pool =
+      NamesCpus(merged) && !NamesCpus(record->spec().resources());
+  if (leaves_pool) ForgetCpus(context, container->id);
+  const absl::Status status =
+      UpdateRunning(context, *container, merged, commit);
+  if (status.ok() || !leaves_pool) return status;
+  const absl::Status entered = EnterCpus(context, *pod, *record);
+  if (!entered.ok()) {
+    Log(LogLevel::kError, "a container left the shared CPUs",
+        {{"container", container->id}, {"error", entered.ToString()}});
+  }
+  return status;
 }
 
 absl::Status UpdatePod(Context& context, const std::string& id,

@@ -201,6 +201,32 @@ absl::Status ContainerCgroups::Update(
   return Apply(leaf.get(), pod_path, path, settings, /*occupied=*/true, commit);
 }
 
+absl::StatusOr<CpuSet> ContainerCgroups::SetCpus(const std::string& pod_path,
+                                                 const std::string& leaf,
+                                                 const CpuSet& cpus,
+                                                 const CpuSet& mems) {
+  PINION_ASSIGN_OR_RETURN(const std::string path, LeafPath(pod_path, leaf));
+  PINION_ASSIGN_OR_RETURN(const os::UniqueFd dir,
+                          OpenCgroup(hierarchy_.root, path));
+  std::vector<Setting> settings;
+  if (!mems.empty()) settings.push_back({"cpuset.mems", mems.ToString()});
+  settings.push_back({"cpuset.cpus", cpus.ToString()});
+  for (const Setting& setting : settings) {
+    const absl::Status status =
+        os::WriteKernelFile(dir.get(), setting.file, setting.value);
+    if (absl::IsNotFound(status)) {
+      // The leaf went meanwhile, or there is no controller.
+      PINION_RETURN_IF_ERROR(OpenCgroup(hierarchy_.root, path).status());
+      PINION_RETURN_IF_ERROR(OnMissing(pod_path, setting));
+      return cpus;
+    }
+    PINION_RETURN_IF_ERROR_AS(status, absl::StrCat("cgroup ", path));
+  }
+  PINION_ASSIGN_OR_RETURN(const std::string effective,
+                          os::ReadFileAt(dir.get(), "cpuset.cpus.effective"));
+  return CpuSet::Parse(effective);
+}
+
 absl::Status ContainerCgroups::SetDevices(
     int leaf_fd, const std::vector<DeviceRule>& rules) {
   PINION_ASSIGN_OR_RETURN(const std::vector<bpf_insn> program,

@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "base/cpu_set.h"
 #include "metrics/metrics.h"
 #include "os/unique_fd.h"
 #include "runtime/cgroup/pod_cgroup.h"
@@ -67,6 +68,13 @@ class ContainerCgroups {
                       const std::string& container_id,
                       const state::Resources& resources,
                       const std::function<absl::Status()>& commit = nullptr);
+
+  // Just cpuset.cpus of the leaf, and cpuset.mems unless `mems` is empty. What
+  // the kernel made of it: cpuset.cpus.effective. Without the controller:
+  // FailedPrecondition, or, where that is ignored, `cpus`. NotFound: no leaf.
+  absl::StatusOr<CpuSet> SetCpus(const std::string& pod_path,
+                                 const std::string& leaf, const CpuSet& cpus,
+                                 const CpuSet& mems);
 
   // Attaches the device filter (replacing the one there is). Everything not
   // listed is denied.

@@ -144,6 +144,17 @@ absl::Status ContainerCgroups::Update(
   return commit == nullptr ? absl::OkStatus() : commit();
 }
 
+absl::StatusOr<CpuSet> ContainerCgroups::SetCpus(const std::string& pod_path,
+                                                 const std::string& leaf,
+                                                 const CpuSet& cpus,
+                                                 const CpuSet&) {
+  PINION_RETURN_IF_ERROR(FakeKernel::Get().Call());
+  if (!FakeKernel::Get().HasPath(LeafPath(pod_path, leaf))) {
+    return absl::NotFoundError("no such cgroup");
+  }
+  return cpus;
+}
+
 absl::Status ContainerCgroups::SetDevices(int, const std::vector<DeviceRule>&) {
   return FakeKernel::Get().Call();
 }

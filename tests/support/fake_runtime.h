@@ -54,6 +54,7 @@ class FakeRuntime : public runtime::Runtime {
   runtime::EventHub events;
   std::set<std::string> handlers = {""};
   runtime::AppArmorState apparmor;
+  runtime::CpuView cpus;
 
   absl::StatusOr<std::string> RunPod(const state::PodSpec& spec) override;
   absl::Status StopPod(const std::string& id) override;
@@ -98,6 +99,7 @@ class FakeRuntime : public runtime::Runtime {
       std::function<void()> ready) override {
     return events.Subscribe(std::move(ready));
   }
+  absl::StatusOr<runtime::CpuView> Cpus() const override { return cpus; }
   absl::StatusOr<runtime::ContainerUsage> MeasureContainer(
       const std::string& id, runtime::UsageDetail detail) const override;
   absl::StatusOr<runtime::PodUsage> MeasurePod(

@@ -18,11 +18,13 @@
 #include <memory>
 #include <string>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "daemon/config_file.h"
 #include "os/file.h"
 #include "os/unique_fd.h"
+#include "runtime/cgroup/pod_cgroup.h"
 #include "runtime/v1/api.pb.h"
 #include "tests/support/daemon_bed.h"
 #include "tests/support/run_program.h"
@@ -144,6 +146,23 @@ TEST_F(ProcessTest, CheckConfigKnowsWhetherSystemdRuns) {
   EXPECT_EQ(absl::StrContains(outcome.output, "cgroup.driver = \"systemd\""),
             !runs)
       << outcome.output;
+}
+
+TEST_F(ProcessTest, PinningNeedsTheController) {
+  const auto hierarchy = cgroup::FindHierarchy();
+  ASSERT_TRUE(hierarchy.ok()) << hierarchy.status();
+  if (absl::c_linear_search(hierarchy->controllers, "cpuset")) {
+    GTEST_SKIP() << "needs a machine without the cpuset controller in v2";
+  }
+  std::ofstream(ConfigPath())
+      << "root = \"" << dir_ << "/root\"\nstate = \"" << dir_
+      << "/state\"\n[metrics]\naddress = \"\"\n[cgroup]\ndriver = "
+      << "\"cgroupfs\"\n[network]\nmode = \"none\"\n[cpu]\npolicy = "
+      << "\"static\"\n";
+  const Outcome outcome = RunProgram(Words());
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.output,
+              HasSubstr("cpu.policy = \"static\" needs the cpuset controller"));
 }
 
 TEST_F(ProcessTest, CheckConfigDoesNotPraiseAFileThatIsNotThere) {

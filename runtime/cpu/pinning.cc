@@ -1,0 +1,181 @@
+#include "runtime/cpu/pinning.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+
+namespace pinion::cpu {
+
+Pinning::Pinning(Allocator allocator, NumaPolicy numa, Write write,
+                 metrics::Registry& metrics)
+    : topology_(allocator.topology()),
+      numa_(numa),
+      write_(std::move(write)),
+      exclusive_(metrics.AddGauge("pinion_cpu_exclusive",
+                                  "CPUs that belong to one container each, "
+                                  "idle siblings included.")),
+      shared_pool_(metrics.AddGauge(
+          "pinion_cpu_shared_pool",
+          "CPUs that containers without CPUs of their own run on.")),
+      allocator_(std::move(allocator)) {
+  const absl::MutexLock lock(&mutex_);
+  Measure();
+}
+
+void Pinning::Measure() {
+  const size_t shared = allocator_.Shared().size();
+  exclusive_.Set(static_cast<double>(topology_.all().size() - shared));
+  shared_pool_.Set(static_cast<double>(shared));
+}
+
+Pinning::Change Pinning::Wanted(const std::string& owner,
+                                const std::string& pod_cgroup) const {
+  Change change;
+  change.owner = owner;
+  change.pod_cgroup = pod_cgroup;
+  const auto grant = allocator_.grants().find(owner);
+  change.exclusive = grant != allocator_.grants().end();
+  if (!change.exclusive) {
+    change.cpus = allocator_.Shared();
+  } else {
+    change.cpus = grant->second.cpus;
+    if (numa_ != NumaPolicy::kNone) change.mems = grant->second.nodes;
+  }
+  return change;
+}
+
+absl::Status Pinning::WriteOne(const Change& change) {
+  const auto effective =
+      write_(change.pod_cgroup, change.owner, change.cpus, change.mems);
+  const absl::MutexLock lock(&mutex_);
+  const auto leaf = leaves_.find(change.owner);
+  if (leaf == leaves_.end()) return absl::OkStatus();  // forgotten meanwhile
+  leaf->second.written.reset();
+  if (absl::IsNotFound(effective.status())) {
+    leaves_.erase(leaf);
+    return effective.status();
+  }
+  PINION_RETURN_IF_ERROR(effective.status());
+  // A cpuset of which nothing is to be had counts as none at all: the kernel
+  // falls back to what the parent has.
+  if (change.exclusive ? *effective != change.cpus
+                       : !change.cpus.ContainsAll(*effective)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the ", change.exclusive ? "exclusive" : "shared",
+                     " CPUs ", change.cpus.ToString(), " are not to be had in ",
+                     change.pod_cgroup, ": cpuset.cpus.effective of container ",
+                     change.owner, " is \"", effective->ToString(), "\""));
+  }
+  leaf->second.written = change.cpus;
+  return absl::OkStatus();
+}
+
+absl::Status Pinning::SpreadLocked() {
+  std::vector<Change> changes;
+  {
+    const absl::MutexLock lock(&mutex_);
+    for (const auto& [owner, leaf] : leaves_) {
+      Change change = Wanted(owner, leaf.pod_cgroup);
+      if (leaf.written != change.cpus) changes.push_back(std::move(change));
+    }
+  }
+  absl::Status result;
+  for (const Change& change : changes) {
+    const absl::Status status = WriteOne(change);
+    // A leaf that is gone has nothing that could run anywhere.
+    if (!absl::IsNotFound(status)) result.Update(status);
+  }
+  return result;
+}
+
+absl::Status Pinning::Spread() {
+  const absl::MutexLock lock(&spreading_);
+  return SpreadLocked();
+}
+
+absl::StatusOr<Grant> Pinning::Claim(const std::string& owner,
+                                     Request request) {
+  request.numa = numa_;
+  const absl::MutexLock lock(&spreading_);
+  absl::StatusOr<Grant> grant;
+  {
+    const absl::MutexLock memory(&mutex_);
+    grant = allocator_.Allocate(owner, request);
+    Measure();
+  }
+  PINION_RETURN_IF_ERROR(grant.status());
+  const absl::Status spread = SpreadLocked();
+  if (spread.ok()) return grant;
+  Release(owner);
+  (void)SpreadLocked();  // the first failure is the one to tell
+  return Annotate(spread, "clear the way for exclusive CPUs");
+}
+
+absl::Status Pinning::Restore(const std::string& owner, const Grant& grant) {
+  const absl::MutexLock lock(&mutex_);
+  const absl::Status status = allocator_.Restore(owner, grant);
+  Measure();
+  return status;
+}
+
+void Pinning::Watch(const std::string& owner, const std::string& pod_cgroup) {
+  const absl::MutexLock lock(&mutex_);
+  leaves_[owner] = {pod_cgroup, std::nullopt};
+}
+
+absl::Status Pinning::Enter(const std::string& owner,
+                            const std::string& pod_cgroup) {
+  const absl::MutexLock lock(&spreading_);
+  Change change;
+  {
+    const absl::MutexLock memory(&mutex_);
+    leaves_[owner] = {pod_cgroup, std::nullopt};
+    change = Wanted(owner, pod_cgroup);
+  }
+  absl::Status status = WriteOne(change);
+  // Who could not leave its CPUs before must have left them now.
+  if (status.ok() && change.exclusive) status = SpreadLocked();
+  if (status.ok()) return status;
+  const absl::MutexLock memory(&mutex_);
+  leaves_.erase(owner);
+  return status;
+}
+
+bool Pinning::Release(const std::string& owner) {
+  const absl::MutexLock lock(&mutex_);
+  const bool had = allocator_.grants().count(owner) != 0;
+  allocator_.Release(owner);
+  if (had) Measure();
+  return had;
+}
+
+bool Pinning::Forget(const std::string& owner) {
+  const bool had = Release(owner);
+  const absl::MutexLock lock(&mutex_);
+  leaves_.erase(owner);
+  return had;
+}
+
+absl::Status Pinning::KeepMonitor(const std::string& pod_cgroup) {
+  CpuSet reserved;
+  {
+    const absl::MutexLock lock(&mutex_);
+    reserved = allocator_.reserved();
+  }
+  const absl::MutexLock lock(&spreading_);
+  PINION_ASSIGN_OR_RETURN(const CpuSet effective,
+                          write_(pod_cgroup, "monitor", reserved, CpuSet()));
+  if (reserved.ContainsAll(effective)) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the reserved CPUs ", reserved.ToString(), " are not to be had in ",
+      pod_cgroup, ": cpuset.cpus.effective of its monitor is \"",
+      effective.ToString(), "\""));
+}
+
+Pinning::Pools Pinning::View() const {
+  const absl::MutexLock lock(&mutex_);
+  return {allocator_.reserved(), allocator_.Shared(), allocator_.grants()};
+}
+
+}  // namespace pinion::cpu

@@ -1,0 +1,121 @@
+// Keeps containers on their CPUs: those with exclusive ones on these, all
+// others on the shared pool, and monitors on the reserved ones. Whenever
+// somebody gets or gives back CPUs, every leaf concerned is written at once:
+// the others leave the CPUs before their new owner starts.
+//
+// An owner is a container's id, which is also the name of its leaf. Only
+// leaves that were entered or watched are written.
+//
+// Thread-safe. Release, Forget, Watch and View touch memory only and never
+// wait for a write.
+
+#ifndef PINION_RUNTIME_CPU_PINNING_H_
+#define PINION_RUNTIME_CPU_PINNING_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "base/cpu_set.h"
+#include "metrics/metrics.h"
+#include "runtime/cpu/allocator.h"
+
+namespace pinion::cpu {
+
+class Pinning {
+ public:
+  // Sets the CPUs, and the memory nodes unless `mems` is empty, of a leaf of a
+  // pod's cgroup; the CPUs that are in force then. NotFound: no such leaf.
+  using Write = std::function<absl::StatusOr<CpuSet>(
+      const std::string& pod_cgroup, const std::string& leaf,
+      const CpuSet& cpus, const CpuSet& mems)>;
+
+  struct Pools {
+    CpuSet reserved;
+    CpuSet shared;
+    std::map<std::string, Grant> grants;
+  };
+
+  // `numa` is that of every request. For the gauges pinion_cpu_exclusive and
+  // pinion_cpu_shared_pool: `metrics`, which outlives the object.
+  Pinning(Allocator allocator, NumaPolicy numa, Write write,
+          metrics::Registry& metrics);
+
+  // Exclusive CPUs; everybody else has left them when it returns. Errors are
+  // the allocator's, or that somebody cannot leave; nothing changes then.
+  absl::StatusOr<Grant> Claim(const std::string& owner, Request request)
+      ABSL_LOCKS_EXCLUDED(spreading_, mutex_);
+
+  // What an owner had before a restart, and leaves that there are already;
+  // Spread writes them.
+  absl::Status Restore(const std::string& owner, const Grant& grant)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  void Watch(const std::string& owner, const std::string& pod_cgroup)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // The owner's leaf was just made, with nothing in it: brought to its CPUs.
+  // FailedPrecondition: the cgroup above cannot give them all.
+  absl::Status Enter(const std::string& owner, const std::string& pod_cgroup)
+      ABSL_LOCKS_EXCLUDED(spreading_, mutex_);
+
+  // Its CPUs are free again; its leaf, if there is one, belongs to the pool
+  // from the next Spread on. Whether it had any.
+  bool Release(const std::string& owner) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The same, and its leaf is gone or no longer ours to write.
+  bool Forget(const std::string& owner) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Writes every leaf that is not where it belongs. The first failure, after
+  // all were tried.
+  absl::Status Spread() ABSL_LOCKS_EXCLUDED(spreading_, mutex_);
+
+  // The monitor's leaf of a pod: reserved CPUs only.
+  absl::Status KeepMonitor(const std::string& pod_cgroup)
+      ABSL_LOCKS_EXCLUDED(spreading_, mutex_);
+
+  const Topology& topology() const { return topology_; }
+  Pools View() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  struct Leaf {
+    std::string pod_cgroup;
+    std::optional<CpuSet> written;
+  };
+  struct Change {
+    std::string owner;
+    std::string pod_cgroup;
+    CpuSet cpus;
+    CpuSet mems;
+    bool exclusive = false;
+  };
+
+  Change Wanted(const std::string& owner, const std::string& pod_cgroup) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status WriteOne(const Change& change)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(spreading_) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status SpreadLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(spreading_)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  void Measure() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const Topology topology_;
+  const NumaPolicy numa_;
+  const Write write_;
+  metrics::Gauge& exclusive_;
+  metrics::Gauge& shared_pool_;
+
+  // Held while leaves are written; taken before mutex_.
+  absl::Mutex spreading_;
+  mutable absl::Mutex mutex_;
+  Allocator allocator_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, Leaf> leaves_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace pinion::cpu
+
+#endif  // PINION_RUNTIME_CPU_PINNING_H_

@@ -1,0 +1,124 @@
+#include "runtime/cpu_request.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/cpu_set.h"
+#include "base/status_macros.h"
+
+namespace pinion::runtime {
+namespace {
+
+constexpr char kPrefix[] = "cpu.pinion.dev/";
+// The kernel's, for requests with a quota only.
+constexpr int64_t kDefaultPeriodUs = 100'000;
+constexpr int64_t kSharesOfCpu = 1024;
+// The kubelet's limit, which is cgroup v1's.
+constexpr int64_t kMostShares = 262'144;
+
+absl::Status Malformed(const std::string& key, const std::string& value,
+                       const std::string& wanted) {
+  return absl::InvalidArgumentError(absl::StrCat(
+      "annotation ", key, " must be ", wanted, ", not \"", value, "\""));
+}
+
+absl::StatusOr<int> Number(const std::string& key, const std::string& value,
+                           int least) {
+  int number = 0;
+  if (absl::SimpleAtoi(value, &number) && number >= least &&
+      number < CpuSet::kMax && std::to_string(number) == value) {
+    return number;
+  }
+  return Malformed(key, value, absl::StrCat("a number from ", least, " on"));
+}
+
+// `count` stays 0 without cpu.pinion.dev/cpus.
+absl::Status ReadAnnotation(const std::string& key, const std::string& value,
+                            cpu::Request& request) {
+  const std::string name = key.substr(sizeof(kPrefix) - 1);
+  if (name == "cpus") {
+    PINION_ASSIGN_OR_RETURN(const int count, Number(key, value, 1));
+    request.count = static_cast<size_t>(count);
+    return absl::OkStatus();
+  }
+  if (name == "node") {
+    PINION_ASSIGN_OR_RETURN(request.node, Number(key, value, 0));
+    return absl::OkStatus();
+  }
+  if (name == "own-cores") {
+    if (value != "true" && value != "false") {
+      return Malformed(key, value, "\"true\" or \"false\"");
+    }
+    request.own_cores = value == "true";
+    return absl::OkStatus();
+  }
+  if (name == "isolation") {
+    if (value == "none") return absl::OkStatus();
+    if (value != "partition") {
+      return Malformed(key, value, "\"none\" or \"partition\"");
+    }
+    return absl::UnimplementedError(absl::StrCat(
+        "annotation ", key, " = \"partition\": this version gives exclusive ",
+        "CPUs, but makes no isolated cpuset partition of them; leave the ",
+        "annotation out"));
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("annotation ", key, " is unknown; there are ", kPrefix,
+                   "cpus, node, own-cores and isolation"));
+}
+
+// 0: no whole CPUs.
+size_t WholeCpus(const state::Resources& resources) {
+  const int64_t period = resources.cpu_period_us() > 0
+                             ? resources.cpu_period_us()
+                             : kDefaultPeriodUs;
+  const int64_t quota = resources.cpu_quota_us();
+  if (quota < period || quota % period != 0) return 0;
+  const int64_t count = quota / period;
+  if (count > CpuSet::kMax) return 0;
+  // A limit above the request is Burstable: its CPUs were not set aside by
+  // the scheduler.
+  if (resources.cpu_shares() != 0 &&
+      resources.cpu_shares() != std::min(kSharesOfCpu * count, kMostShares)) {
+    return 0;
+  }
+  return static_cast<size_t>(count);
+}
+
+}  // namespace
+
+bool NamesCpus(const state::Resources& resources) {
+  return !resources.cpuset_cpus().empty() ||
+         resources.unified().count("cpuset.cpus") != 0;
+}
+
+absl::StatusOr<std::optional<cpu::Request>> CpuRequestOf(
+    const state::PodSpec& pod, const state::Resources& resources) {
+  cpu::Request request;
+  for (const auto& [key, value] : pod.annotations()) {
+    if (!absl::StartsWith(key, kPrefix)) continue;
+    PINION_RETURN_IF_ERROR(ReadAnnotation(key, value, request));
+  }
+  if (NamesCpus(resources)) return std::nullopt;
+  if (const size_t whole = WholeCpus(resources); whole != 0) {
+    request.count = whole;
+  }
+  if (request.count == 0) return std::nullopt;
+  return request;
+}
+
+absl::Status RefuseCpuAnnotations(const state::PodSpec& pod) {
+  for (const auto& [key, value] : pod.annotations()) {
+    if (!absl::StartsWith(key, kPrefix)) continue;
+    return absl::FailedPreconditionError(
+        absl::StrCat("annotation ", key, " = \"", value,
+                     "\" needs cpu.policy = \"static\" in pinion.toml"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace pinion::runtime

@@ -1,0 +1,33 @@
+// Which CPUs of its own a container asks for, where pinion pins by itself
+// (cpu.policy = "static"; docs/cpu_pinning.md).
+//
+// Pure; thread-safe.
+
+#ifndef PINION_RUNTIME_CPU_REQUEST_H_
+#define PINION_RUNTIME_CPU_REQUEST_H_
+
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "runtime/cpu/allocator.h"
+#include "state.pb.h"
+
+namespace pinion::runtime {
+
+// Whether the caller itself says which CPUs: then pinion does not.
+bool NamesCpus(const state::Resources& resources);
+
+// None: it runs in the shared pool. Asked for by a quota of whole CPUs, as
+// Guaranteed pods have it (shares, if given, say the same number), or by the
+// pod's annotations cpu.pinion.dev/…. InvalidArgument: an annotation is
+// malformed or unknown; Unimplemented: an isolated partition.
+absl::StatusOr<std::optional<cpu::Request>> CpuRequestOf(
+    const state::PodSpec& pod, const state::Resources& resources);
+
+// FailedPrecondition if the pod asks for CPUs by annotation, which only
+// cpu.policy = "static" can give.
+absl::Status RefuseCpuAnnotations(const state::PodSpec& pod);
+
+}  // namespace pinion::runtime
+
+#endif  // PINION_RUNTIME_CPU_REQUEST_H_

@@ -1,0 +1,185 @@
+#include "runtime/cpu/pinning.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tests/unit/runtime/cpu/topologies.h"
+
+namespace pinion::cpu {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
+
+// Eight CPUs, of which 0 is reserved; siblings are {0,4} … {3,7}.
+class PinningTest : public ::testing::Test {
+ protected:
+  PinningTest()
+      : pinning_(
+            *Allocator::Create(OneSocket(), Cpus("0")), NumaPolicy::kBestEffort,
+            [this](const std::string& pod, const std::string& leaf,
+                   const CpuSet& cpus, const CpuSet& mems) {
+              return Write(absl::StrCat(pod, "/", leaf), cpus, mems);
+            },
+            *metrics_) {}
+
+  absl::StatusOr<CpuSet> Write(const std::string& leaf, const CpuSet& cpus,
+                               const CpuSet& mems) {
+    writes_.push_back(
+        absl::StrCat(leaf, "=", cpus.ToString(),
+                     mems.empty() ? "" : absl::StrCat("@", mems.ToString())));
+    if (const auto error = errors_.find(leaf); error != errors_.end()) {
+      return error->second;
+    }
+    if (const auto fixed = effective_.find(leaf); fixed != effective_.end()) {
+      return fixed->second;
+    }
+    return cpus;
+  }
+
+  std::vector<std::string> TakeWrites() {
+    return std::exchange(writes_, std::vector<std::string>());
+  }
+
+  std::unique_ptr<metrics::Registry> metrics_ = metrics::Registry::Create();
+  std::vector<std::string> writes_;
+  std::map<std::string, absl::Status> errors_;
+  std::map<std::string, CpuSet> effective_;
+  Pinning pinning_;
+};
+
+Request Count(size_t count) {
+  Request request;
+  request.count = count;
+  return request;
+}
+
+TEST_F(PinningTest, OthersLeaveBeforeTheOwnerEnters) {
+  ASSERT_TRUE(pinning_.Enter("b", "/p").ok());
+  ASSERT_TRUE(pinning_.Enter("c", "/q").ok());
+  EXPECT_THAT(TakeWrites(), ElementsAre("/p/b=0-7", "/q/c=0-7"));
+  const auto grant = pinning_.Claim("a", Count(2));
+  ASSERT_TRUE(grant.ok()) << grant.status();
+  EXPECT_EQ(grant->cpus, Cpus("1,5"));
+  EXPECT_THAT(TakeWrites(),
+              UnorderedElementsAre("/p/b=0,2-4,6-7", "/q/c=0,2-4,6-7"));
+  ASSERT_TRUE(pinning_.Enter("a", "/r").ok());
+  EXPECT_THAT(TakeWrites(), ElementsAre("/r/a=1,5@0"));
+}
+
+TEST_F(PinningTest, ThePoolGrowsAfterARelease) {
+  ASSERT_TRUE(pinning_.Enter("b", "/p").ok());
+  ASSERT_TRUE(pinning_.Claim("a", Count(2)).ok());
+  ASSERT_TRUE(pinning_.Enter("a", "/r").ok());
+  TakeWrites();
+  EXPECT_TRUE(pinning_.Release("a"));
+  EXPECT_FALSE(pinning_.Release("a"));
+  EXPECT_THAT(TakeWrites(), IsEmpty()) << "memory only";
+  ASSERT_TRUE(pinning_.Spread().ok());
+  // What is left in its leaf runs where everybody does.
+  EXPECT_THAT(TakeWrites(), UnorderedElementsAre("/p/b=0-7", "/r/a=0-7"));
+  ASSERT_TRUE(pinning_.Spread().ok());
+  EXPECT_THAT(TakeWrites(), IsEmpty());
+}
+
+TEST_F(PinningTest, AReplacementGetsTheCpusOfItsPredecessor) {
+  ASSERT_TRUE(pinning_.Claim("a", Count(7)).ok());
+  ASSERT_TRUE(pinning_.Enter("a", "/r").ok());
+  EXPECT_TRUE(
+      absl::IsResourceExhausted(pinning_.Claim("b", Count(7)).status()));
+  pinning_.Release("a");
+  TakeWrites();
+  // No Spread in between: the claim sees to it.
+  ASSERT_TRUE(pinning_.Claim("b", Count(7)).ok());
+  EXPECT_THAT(TakeWrites(), ElementsAre("/r/a=0"));
+}
+
+TEST_F(PinningTest, WhoCannotLeaveSpoilsTheClaim) {
+  ASSERT_TRUE(pinning_.Enter("b", "/p").ok());
+  errors_["/p/b"] = absl::InternalError("write: EIO");
+  const auto grant = pinning_.Claim("a", Count(2));
+  EXPECT_TRUE(absl::IsInternal(grant.status())) << grant.status();
+  EXPECT_THAT(std::string(grant.status().message()), HasSubstr("EIO"));
+  EXPECT_THAT(pinning_.View().grants, IsEmpty());
+  errors_.clear();
+  TakeWrites();
+  ASSERT_TRUE(pinning_.Spread().ok());
+  EXPECT_THAT(TakeWrites(), ElementsAre("/p/b=0-7"));
+}
+
+TEST_F(PinningTest, ALeafOutsideOfThePoolIsNoticed) {
+  // Its slice has nothing of the pool: the kernel takes the slice's CPUs.
+  effective_["/p/b"] = Cpus("5");
+  ASSERT_TRUE(pinning_.Enter("b", "/p").ok());
+  const auto grant = pinning_.Claim("a", Count(2));
+  EXPECT_TRUE(absl::IsFailedPrecondition(grant.status())) << grant.status();
+  EXPECT_THAT(pinning_.View().grants, IsEmpty());
+}
+
+TEST_F(PinningTest, ExclusiveCpusThatTheSliceLacksAreRefused) {
+  ASSERT_TRUE(pinning_.Claim("a", Count(2)).ok());
+  effective_["/r/a"] = Cpus("1");
+  const absl::Status status = pinning_.Enter("a", "/r");
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("\"1\""));
+}
+
+TEST_F(PinningTest, LeavesThatAreGoneAreForgotten) {
+  ASSERT_TRUE(pinning_.Enter("b", "/p").ok());
+  errors_["/p/b"] = absl::NotFoundError("gone");
+  EXPECT_TRUE(pinning_.Claim("a", Count(2)).ok());
+  TakeWrites();
+  pinning_.Release("a");
+  ASSERT_TRUE(pinning_.Spread().ok());
+  EXPECT_THAT(TakeWrites(), IsEmpty());
+}
+
+TEST_F(PinningTest, ForgottenLeavesAreNotWritten) {
+  ASSERT_TRUE(pinning_.Enter("b", "/p").ok());
+  EXPECT_FALSE(pinning_.Forget("b"));
+  TakeWrites();
+  ASSERT_TRUE(pinning_.Claim("a", Count(2)).ok());
+  EXPECT_THAT(TakeWrites(), IsEmpty());
+}
+
+TEST_F(PinningTest, RestartWritesWhatIsThere) {
+  Grant grant;
+  grant.cpus = Cpus("1,5");
+  ASSERT_TRUE(pinning_.Restore("a", grant).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(pinning_.Restore("x", grant)));
+  pinning_.Watch("a", "/r");
+  pinning_.Watch("b", "/p");
+  ASSERT_TRUE(pinning_.Spread().ok());
+  EXPECT_THAT(TakeWrites(),
+              UnorderedElementsAre("/r/a=1,5@0", "/p/b=0,2-4,6-7"));
+}
+
+TEST_F(PinningTest, MonitorsStayOnTheReservedCpus) {
+  ASSERT_TRUE(pinning_.KeepMonitor("/p").ok());
+  EXPECT_THAT(TakeWrites(), ElementsAre("/p/monitor=0"));
+  effective_["/p/monitor"] = Cpus("3");
+  EXPECT_TRUE(absl::IsFailedPrecondition(pinning_.KeepMonitor("/p")));
+}
+
+TEST_F(PinningTest, GaugesFollow) {
+  EXPECT_THAT(metrics_->Render(), HasSubstr("pinion_cpu_shared_pool 8\n"));
+  Request request = Count(1);
+  request.own_cores = true;
+  ASSERT_TRUE(pinning_.Claim("a", request).ok());
+  EXPECT_THAT(metrics_->Render(), HasSubstr("pinion_cpu_shared_pool 6\n"));
+  EXPECT_THAT(metrics_->Render(), HasSubstr("pinion_cpu_exclusive 2\n"));
+  pinning_.Release("a");
+  EXPECT_THAT(metrics_->Render(), HasSubstr("pinion_cpu_exclusive 0\n"));
+}
+
+}  // namespace
+}  // namespace pinion::cpu
