@@ -99,4 +99,29 @@ absl::Status AdminRpcs::PodUsage(const admin::v1::PodUsageRequest& request,
   return absl::OkStatus();
 }
 
+absl::Status AdminRpcs::Cpus(const admin::v1::CpusRequest&,
+                             admin::v1::CpusResponse* response) {
+  PINION_ASSIGN_OR_RETURN(const runtime::CpuView view, runtime_.Cpus());
+  response->set_policy(view.pinning ? "static" : "none");
+  for (const auto& cpu : view.cpus) {
+    admin::v1::Cpu* added = response->add_cpus();
+    added->set_id(cpu.id);
+    added->set_core(cpu.core);
+    added->set_socket(cpu.socket);
+    added->set_node(cpu.node);
+  }
+  response->set_reserved(view.reserved.ToString());
+  response->set_shared(view.shared.ToString());
+  for (const runtime::CpuOwner& owner : view.owners) {
+    admin::v1::CpuOwner* added = response->add_owners();
+    added->set_container_id(owner.container_id);
+    added->set_pod_namespace(owner.pod_namespace);
+    added->set_pod_name(owner.pod_name);
+    added->set_container_name(owner.container_name);
+    added->set_cpus(owner.cpus.ToString());
+    added->set_idle(owner.idle.ToString());
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace pinion::cri

@@ -30,6 +30,9 @@ class AdminRpcs {
   // Of all pods, one that cannot be read is logged and left out.
   absl::Status PodUsage(const admin::v1::PodUsageRequest& request,
                         admin::v1::PodUsageResponse* response);
+  // Machine and owners; all CPUs are shared where pinion does not pin.
+  absl::Status Cpus(const admin::v1::CpusRequest& request,
+                    admin::v1::CpusResponse* response);
 
  private:
   image::ImageService& images_;

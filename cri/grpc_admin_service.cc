@@ -40,6 +40,13 @@ class GrpcAdminService final : public admin::v1::AdminService::Service {
     }));
   }
 
+  grpc::Status Cpus(grpc::ServerContext*, const admin::v1::CpusRequest* request,
+                    admin::v1::CpusResponse* response) override {
+    return ToGrpc(decorator_.Serve("Cpus", *request, *response, [&] {
+      return admin_.Cpus(*request, response);
+    }));
+  }
+
  private:
   RpcDecorator& decorator_;
   AdminRpcs admin_;

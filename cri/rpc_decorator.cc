@@ -64,6 +64,7 @@ constexpr MethodName kMethods[] = {
     {"ImportImage", true},
     {"PodTimeline", false},
     {"PodUsage", false},
+    {"Cpus", false},
 };
 
 std::string Milliseconds(double seconds) {

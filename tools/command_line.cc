@@ -85,6 +85,8 @@ std::string UsageText() {
          "\n"
          "  pinionctl doctor                   can pods run here, and if not, "
          "what to do\n"
+         "  pinionctl cpus                     whose CPUs are whose: nodes, "
+         "cores, pools\n"
          "  pinionctl ips                      who holds which address\n"
          "  pinionctl timeline POD             the phases of a pod's start, as "
          "bars\n"

@@ -10,11 +10,13 @@
 #include "absl/strings/str_cat.h"
 #include "admin.pb.h"
 #include "base/clock.h"
+#include "base/cpu_set.h"
 #include "base/status_macros.h"
 #include "daemon/flags.h"
 #include "ipam/pool_file.h"
 #include "ipam/pool_reader.h"
 #include "runtime/v1/api.pb.h"
+#include "tools/cpus.h"
 #include "tools/cri_client.h"
 #include "tools/doctor.h"
 #include "tools/ips.h"
@@ -128,6 +130,32 @@ absl::StatusOr<int> RunDoctor(const CommandLine& line) {
   Print(line.json ? FindingsJson(findings)
                   : RenderFindings(findings, Terminal::OfStdout()));
   return DoctorExitCode(findings);
+}
+
+absl::StatusOr<int> RunCpus(const CommandLine& line) {
+  PINION_RETURN_IF_ERROR(WantArguments(line, 0, 0, "cpus [--json]"));
+  PINION_ASSIGN_OR_RETURN(const daemon::Config config, ConfigOf(line));
+  const std::string socket = config.SocketPath();
+  admin::v1::CpusResponse response;
+  PINION_RETURN_IF_ERROR(NotServing(
+      CriClient(socket).Call(admin::v1::CpusRequest(), &response), socket));
+  CpuMap map;
+  map.policy = response.policy();
+  for (const auto& cpu : response.cpus()) {
+    map.cpus.push_back({cpu.id(), cpu.core(), cpu.socket(), cpu.node()});
+  }
+  PINION_ASSIGN_OR_RETURN(map.reserved, CpuSet::Parse(response.reserved()));
+  PINION_ASSIGN_OR_RETURN(map.shared, CpuSet::Parse(response.shared()));
+  for (const auto& owner : response.owners()) {
+    CpuMapOwner& added = map.owners.emplace_back();
+    added.container_id = owner.container_id();
+    added.name = absl::StrCat(owner.pod_namespace(), "/", owner.pod_name(), "/",
+                              owner.container_name());
+    PINION_ASSIGN_OR_RETURN(added.cpus, CpuSet::Parse(owner.cpus()));
+    PINION_ASSIGN_OR_RETURN(added.idle, CpuSet::Parse(owner.idle()));
+  }
+  Print(line.json ? CpuMapJson(map) : RenderCpuMap(map, Terminal::OfStdout()));
+  return 0;
 }
 
 absl::StatusOr<int> RunIps(const CommandLine& line) {

@@ -15,6 +15,7 @@ namespace pinion::tools {
 
 // The exit code.
 absl::StatusOr<int> RunDoctor(const CommandLine& line);
+absl::StatusOr<int> RunCpus(const CommandLine& line);
 absl::StatusOr<int> RunIps(const CommandLine& line);
 absl::StatusOr<int> RunTimeline(const CommandLine& line);
 absl::StatusOr<int> RunImage(const CommandLine& line);

@@ -17,9 +17,10 @@ struct Command {
   const char* name;
   absl::StatusOr<int> (*run)(const CommandLine&);
 };
-constexpr Command kCommands[] = {{"doctor", RunDoctor},     {"ips", RunIps},
-                                 {"timeline", RunTimeline}, {"top", RunTop},
-                                 {"image", RunImage},       {"demo", RunDemo}};
+constexpr Command kCommands[] = {
+    {"doctor", RunDoctor},     {"cpus", RunCpus}, {"ips", RunIps},
+    {"timeline", RunTimeline}, {"top", RunTop},   {"image", RunImage},
+    {"demo", RunDemo}};
 
 int Complain(const absl::Status& status) {
   std::fprintf(stderr, "pinionctl: %s\n",

@@ -205,7 +205,9 @@ absl::StatusOr<CpuSet> ContainerCgroups::SetCpus(const std::string& pod_path,
                                                  const std::string& leaf,
                                                  const CpuSet& cpus,
                                                  const CpuSet& mems) {
-  PINION_ASSIGN_OR_RETURN(const std::string path, LeafPath(pod_path, leaf));
+  PINION_RETURN_IF_ERROR(CheckCgroupPath(pod_path));
+  if (leaf != kMonitorLeaf) PINION_RETURN_IF_ERROR(CheckLeafName(leaf));
+  const std::string path = absl::StrCat(pod_path, "/", leaf);
   PINION_ASSIGN_OR_RETURN(const os::UniqueFd dir,
                           OpenCgroup(hierarchy_.root, path));
   std::vector<Setting> settings;

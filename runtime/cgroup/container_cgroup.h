@@ -32,6 +32,9 @@ struct DeviceRule {
   std::string access;  // subset of "rwm"
 };
 
+// Of the pod's monitor, beside those of its containers.
+inline constexpr char kMonitorLeaf[] = "monitor";
+
 class DeviceFilters;
 struct Setting;
 
@@ -69,9 +72,10 @@ class ContainerCgroups {
                       const state::Resources& resources,
                       const std::function<absl::Status()>& commit = nullptr);
 
-  // Just cpuset.cpus of the leaf, and cpuset.mems unless `mems` is empty. What
-  // the kernel made of it: cpuset.cpus.effective. Without the controller:
-  // FailedPrecondition, or, where that is ignored, `cpus`. NotFound: no leaf.
+  // Just cpuset.cpus of the leaf (or kMonitorLeaf), and cpuset.mems unless
+  // `mems` is empty. What the kernel made of it: cpuset.cpus.effective. Without
+  // the controller: FailedPrecondition, or, where that is ignored, `cpus`.
+  // NotFound: no leaf.
   absl::StatusOr<CpuSet> SetCpus(const std::string& pod_path,
                                  const std::string& leaf, const CpuSet& cpus,
                                  const CpuSet& mems);

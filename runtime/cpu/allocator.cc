@@ -10,19 +10,11 @@
 namespace pinion::cpu {
 namespace {
 
-CpuSet Both(const CpuSet& a, const CpuSet& b) {
-  CpuSet both;
-  for (const int cpu : a) {
-    if (b.Contains(cpu)) both.Add(cpu);
-  }
-  return both;
-}
-
 // Of the CPUs of whole cores: `count`, core by core, and the others.
 Grant Split(const Topology& topology, const CpuSet& taken, size_t count) {
   Grant grant;
   for (const auto& [core, cpus] : topology.cores()) {
-    for (const int cpu : Both(cpus, taken)) {
+    for (const int cpu : cpus& taken) {
       (grant.cpus.size() < count ? grant.cpus : grant.idle).Add(cpu);
     }
   }
@@ -53,17 +45,13 @@ absl::StatusOr<Allocator> Allocator::Create(Topology topology,
 CpuSet Allocator::Shared() const {
   CpuSet shared = topology_.all();
   for (const auto& [owner, grant] : grants_) {
-    for (const int cpu : grant.cpus) shared.Remove(cpu);
-    for (const int cpu : grant.idle) shared.Remove(cpu);
+    shared -= grant.cpus;
+    shared -= grant.idle;
   }
   return shared;
 }
 
-CpuSet Allocator::Free() const {
-  CpuSet free = Shared();
-  for (const int cpu : reserved_) free.Remove(cpu);
-  return free;
-}
+CpuSet Allocator::Free() const { return Shared() - reserved_; }
 
 std::optional<CpuSet> Allocator::Take(const Request& request,
                                       const CpuSet& free) const {
@@ -78,7 +66,7 @@ std::optional<CpuSet> Allocator::TakeOnOneNode(const Request& request) const {
   std::vector<std::pair<size_t, CpuSet>> nodes;
   for (const auto& [node, cpus] : topology_.nodes()) {
     if (request.node && *request.node != node) continue;
-    const CpuSet in_node = Both(cpus, free);
+    const CpuSet in_node = cpus & free;
     nodes.emplace_back(in_node.size(), in_node);
   }
   std::stable_sort(
@@ -101,7 +89,7 @@ absl::Status Allocator::DoesNotFit(const Request& request) const {
   }
   absl::StrAppend(&text, " do not fit: ", free.size(), " are free");
   for (const auto& [node, cpus] : topology_.nodes()) {
-    const CpuSet in_node = Both(cpus, free);
+    const CpuSet in_node = cpus & free;
     absl::StrAppend(&text, in_node.empty() ? "" : "; node ",
                     in_node.empty() ? "" : absl::StrCat(node, ": "),
                     in_node.ToString());
@@ -146,7 +134,7 @@ absl::Status Allocator::Restore(const std::string& owner, const Grant& grant) {
         absl::StrCat("the CPUs ", cpus.ToString(), " of ", owner,
                      " are not all free any more: ", free.ToString()));
   }
-  if (grant.cpus.empty() || !Both(grant.cpus, grant.idle).empty()) {
+  if (grant.cpus.empty() || !(grant.cpus & grant.idle).empty()) {
     return absl::FailedPreconditionError(
         absl::StrCat("the CPUs of ", owner, " contradict each other"));
   }

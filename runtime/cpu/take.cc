@@ -26,9 +26,9 @@ class Taker {
 
   void TakeWholeGroups() {
     TakeWhole(Sorted(*larger_, free_));
-    std::vector<CpuSet> smaller;
-    for (const CpuSet& group : Sorted(*larger_, free_)) {
-      for (const CpuSet& part : Sorted(*smaller_, Both(group, free_))) {
+    std::vector<const CpuSet*> smaller;
+    for (const CpuSet* group : Sorted(*larger_, free_)) {
+      for (const CpuSet* part : Sorted(*smaller_, *group & free_)) {
         smaller.push_back(part);
       }
     }
@@ -37,16 +37,16 @@ class Taker {
 
   // `round_up`: a last core of which not all is needed, too.
   void TakeWholeCores(bool round_up) {
-    for (const CpuSet& core : SortedCores()) {
-      const bool fits = core.size() <= wanted_ - taken_.size();
-      if (free_.ContainsAll(core) && (fits || round_up)) Take(core);
+    for (const CpuSet* core : SortedCores()) {
+      const bool fits = core->size() <= wanted_ - taken_.size();
+      if (free_.ContainsAll(*core) && (fits || round_up)) Take(*core);
       if (done()) return;
     }
   }
 
   void TakeRest() {
-    for (const CpuSet& core : SortedCores()) {
-      for (const int cpu : Both(core, free_)) {
+    for (const CpuSet* core : SortedCores()) {
+      for (const int cpu : *core& free_) {
         if (done()) return;
         free_.Remove(cpu);
         taken_.Add(cpu);
@@ -55,57 +55,49 @@ class Taker {
   }
 
  private:
-  static CpuSet Both(const CpuSet& a, const CpuSet& b) {
-    CpuSet both;
-    for (const int cpu : a) {
-      if (b.Contains(cpu)) both.Add(cpu);
-    }
-    return both;
-  }
-
   // Those of `groups` with something in `within`; what has the least left
   // comes first, so that what is broken is used up before more is broken.
-  static std::vector<CpuSet> Sorted(const Groups& groups,
-                                    const CpuSet& within) {
-    std::vector<std::pair<size_t, CpuSet>> found;
+  static std::vector<const CpuSet*> Sorted(const Groups& groups,
+                                           const CpuSet& within) {
+    std::vector<std::pair<size_t, const CpuSet*>> found;
     for (const auto& [id, cpus] : groups) {
-      const size_t left = Both(cpus, within).size();
-      if (left > 0) found.emplace_back(left, cpus);
+      const size_t left = cpus.SizeOfBoth(within);
+      if (left > 0) found.emplace_back(left, &cpus);
     }
     std::stable_sort(
         found.begin(), found.end(),
         [](const auto& a, const auto& b) { return a.first < b.first; });
-    std::vector<CpuSet> sorted;
-    for (auto& [left, cpus] : found) sorted.push_back(std::move(cpus));
+    std::vector<const CpuSet*> sorted;
+    sorted.reserve(found.size());
+    for (const auto& [left, cpus] : found) sorted.push_back(cpus);
     return sorted;
   }
 
-  std::vector<CpuSet> SortedCores() const {
-    std::vector<CpuSet> cores;
-    for (const CpuSet& group : Sorted(*larger_, free_)) {
-      const CpuSet in_group = Both(group, free_);
-      for (const CpuSet& part : Sorted(*smaller_, in_group)) {
-        for (CpuSet& core : Sorted(topology_.cores(), Both(part, in_group))) {
-          cores.push_back(std::move(core));
+  std::vector<const CpuSet*> SortedCores() const {
+    std::vector<const CpuSet*> cores;
+    for (const CpuSet* group : Sorted(*larger_, free_)) {
+      const CpuSet in_group = *group & free_;
+      for (const CpuSet* part : Sorted(*smaller_, in_group)) {
+        for (const CpuSet* core : Sorted(topology_.cores(), *part & in_group)) {
+          cores.push_back(core);
         }
       }
     }
     return cores;
   }
 
-  void TakeWhole(const std::vector<CpuSet>& groups) {
-    for (const CpuSet& group : groups) {
-      if (group.size() <= wanted_ - taken_.size() && free_.ContainsAll(group)) {
-        Take(group);
+  void TakeWhole(const std::vector<const CpuSet*>& groups) {
+    for (const CpuSet* group : groups) {
+      if (group->size() <= wanted_ - taken_.size() &&
+          free_.ContainsAll(*group)) {
+        Take(*group);
       }
     }
   }
 
   void Take(const CpuSet& cpus) {
-    for (const int cpu : cpus) {
-      free_.Remove(cpu);
-      taken_.Add(cpu);
-    }
+    free_ -= cpus;
+    taken_ |= cpus;
   }
 
   const Topology& topology_;

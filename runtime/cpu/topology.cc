@@ -85,8 +85,13 @@ absl::StatusOr<Topology> Topology::Create(std::vector<Cpu> cpus) {
   }
   std::sort(cpus.begin(), cpus.end(),
             [](const Cpu& a, const Cpu& b) { return a.id < b.id; });
-  for (size_t i = 1; i < cpus.size(); ++i) {
-    if (cpus[i].id == cpus[i - 1].id) {
+  for (size_t i = 0; i < cpus.size(); ++i) {
+    for (const int number : {cpus[i].id, cpus[i].node}) {
+      if (number >= 0 && number < CpuSet::kMax) continue;
+      return absl::InvalidArgumentError(absl::StrCat(
+          "CPU ", cpus[i].id, " of node ", cpus[i].node, " is out of range"));
+    }
+    if (i > 0 && cpus[i].id == cpus[i - 1].id) {
       return absl::InvalidArgumentError(
           absl::StrCat("CPU ", cpus[i].id, " is in the topology twice"));
     }

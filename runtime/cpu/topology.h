@@ -32,7 +32,7 @@ class Topology {
   // Documentation/admin-guide/cputopology.rst). Without NUMA all is node 0.
   // FailedPrecondition: the files contradict each other.
   static absl::StatusOr<Topology> Read(const std::string& sysfs);
-  // InvalidArgument: a number twice, or none at all.
+  // InvalidArgument: a number twice or out of range, or none at all.
   static absl::StatusOr<Topology> Create(std::vector<Cpu> cpus);
 
   // Ascending by number.

@@ -148,17 +148,23 @@ TEST_F(ProcessTest, CheckConfigKnowsWhetherSystemdRuns) {
       << outcome.output;
 }
 
-TEST_F(ProcessTest, PinningNeedsTheController) {
+TEST_F(ProcessTest, PinningIsServedOrRefusedAsTheControllersAllow) {
   const auto hierarchy = cgroup::FindHierarchy();
   ASSERT_TRUE(hierarchy.ok()) << hierarchy.status();
-  if (absl::c_linear_search(hierarchy->controllers, "cpuset")) {
-    GTEST_SKIP() << "needs a machine without the cpuset controller in v2";
-  }
   std::ofstream(ConfigPath())
       << "root = \"" << dir_ << "/root\"\nstate = \"" << dir_
-      << "/state\"\n[metrics]\naddress = \"\"\n[cgroup]\ndriver = "
-      << "\"cgroupfs\"\n[network]\nmode = \"none\"\n[cpu]\npolicy = "
-      << "\"static\"\n";
+      << "/state\"\n[metrics]\naddress = \"127.0.0.1:" << port_
+      << "\"\n[cgroup]\ndriver = \"cgroupfs\"\ndefault_parent = "
+      << "\"/pn-process-test\"\nmissing_controllers = \"refuse\"\n"
+      << "[network]\nmode = \"none\"\n[cpu]\npolicy = \"static\"\n";
+  if (absl::c_linear_search(hierarchy->controllers, "cpuset")) {
+    StartDaemon();
+    const auto metrics = tools::HttpGet("127.0.0.1", port_, "/metrics",
+                                        std::chrono::seconds(5));
+    ASSERT_TRUE(metrics.ok()) << metrics.status();
+    EXPECT_THAT(*metrics, HasSubstr("pinion_cpu_exclusive 0"));
+    return;
+  }
   const Outcome outcome = RunProgram(Words());
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_THAT(outcome.output,

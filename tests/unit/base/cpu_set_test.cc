@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 namespace pinion {
 namespace {
 
@@ -32,6 +34,36 @@ TEST(CpuSetTest, KnowsSubsets) {
   const CpuSet all = *CpuSet::Parse("0-7");
   EXPECT_TRUE(all.ContainsAll(*CpuSet::Parse("0,7")));
   EXPECT_FALSE(all.ContainsAll(*CpuSet::Parse("7-8")));
+}
+
+TEST(CpuSetTest, AddsAndRemovesAcrossWords) {
+  CpuSet set;
+  for (const int cpu : {8191, 64, 63, 0}) set.Add(cpu);
+  EXPECT_EQ(set.ToString(), "0,63-64,8191");
+  EXPECT_EQ(std::vector<int>(set.begin(), set.end()),
+            (std::vector<int>{0, 63, 64, 8191}));
+  set.Remove(8191);
+  set.Remove(8190);
+  EXPECT_FALSE(set.Contains(8191));
+  EXPECT_FALSE(set.Contains(-1));
+  // Equal, however large it has been.
+  EXPECT_EQ(set, *CpuSet::Parse("0,63-64"));
+  for (const int cpu : {0, 63, 64}) set.Remove(cpu);
+  EXPECT_TRUE(set.empty());
+  EXPECT_EQ(set.begin(), set.end());
+}
+
+TEST(CpuSetTest, JoinsAndTakesAway) {
+  const CpuSet low = *CpuSet::Parse("0-65");
+  const CpuSet high = *CpuSet::Parse("64-130");
+  EXPECT_EQ((low | high).ToString(), "0-130");
+  EXPECT_EQ((high | low).ToString(), "0-130");
+  EXPECT_EQ((low & high).ToString(), "64-65");
+  EXPECT_EQ((high & low).ToString(), "64-65");
+  EXPECT_EQ((low - high).ToString(), "0-63");
+  EXPECT_EQ((high - low).ToString(), "66-130");
+  EXPECT_EQ(low.SizeOfBoth(high), 2U);
+  EXPECT_TRUE((low - low).empty());
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <string>
 
+#include "tests/support/recorded_machine.h"
 #include "tests/support/scratch_dir.h"
 #include "tests/unit/runtime/cpu/topologies.h"
 
@@ -44,6 +45,27 @@ TEST_F(TopologyTest, ReadsCoresSocketsAndNodes) {
   EXPECT_EQ(topology->cores().at(0), Cpus("0,2"));
   EXPECT_EQ(topology->sockets().at(1), Cpus("1,3"));
   EXPECT_EQ(topology->NodesOf(Cpus("0,1")), Cpus("0-1"));
+}
+
+// 256 CPUs: AMD EPYC 7742, two sockets.
+TEST_F(TopologyTest, ReadsALargeMachine) {
+  const auto recorded = testing::RecordedMachine("epyc_7742_x2");
+  ASSERT_TRUE(recorded.ok()) << recorded.status();
+  Write("cpu/online", recorded->all().ToString());
+  Write("node/online", "0-1\n");
+  for (const auto& [node, cpus] : recorded->nodes()) {
+    Write("node/node" + std::to_string(node) + "/cpulist", cpus.ToString());
+  }
+  for (const Cpu& cpu : recorded->cpus()) {
+    WriteCpu(cpu.id, recorded->cores().at(cpu.core).ToString(),
+             std::to_string(cpu.socket));
+  }
+  const auto topology = Topology::Read(dir_.path());
+  ASSERT_TRUE(topology.ok()) << topology.status();
+  EXPECT_EQ(topology->cpus(), recorded->cpus());
+  EXPECT_EQ(topology->cores().size(), 128u);
+  EXPECT_EQ(topology->At(255), (Cpu{255, 127, 1, 1}));
+  EXPECT_EQ(topology->nodes().at(0), Cpus("0-63,128-191"));
 }
 
 TEST_F(TopologyTest, ReadsAMachineWithoutNumaAndWithoutSockets) {
