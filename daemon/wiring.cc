@@ -32,6 +32,7 @@
 #include "runtime/cgroup/container_cgroup.h"
 #include "runtime/cgroup/hierarchy.h"
 #include "runtime/cgroup/pod_cgroup.h"
+#include "runtime/pod_metrics.h"
 #include "runtime/runtime.h"
 
 namespace pinion::daemon {
@@ -283,6 +284,7 @@ absl::Status RunningDaemon::Build() ABSL_NO_THREAD_SAFETY_ANALYSIS {
   PINION_ASSIGN_OR_RETURN_AS(
       runtime_, runtime::Runtime::Create(RuntimeOptions(config_), dependencies),
       "runtime");
+  runtime::AddPodMetrics(*metrics_, *runtime_);
   return BuildServer();
 }
 
