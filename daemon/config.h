@@ -67,6 +67,9 @@ struct NetworkConfig {
   std::string interface_name = "eth0";
   int64_t mtu = 0;  // 0: the parent's
   std::chrono::seconds cool_down{60};
+  std::string cni_conf_dir = "/etc/cni/net.d";
+  std::vector<std::string> cni_bin_dirs = {"/opt/cni/bin", "/usr/lib/cni"};
+  std::chrono::seconds cni_timeout{60};
 };
 
 struct ImageConfig {

@@ -242,10 +242,20 @@ void AddCpu(std::vector<ConfigKey>* keys) {
                                        {"none", "none"}}));
 }
 
+void AddCni(std::vector<ConfigKey>* keys) {
+  keys->push_back(Text("network.cni_conf_dir",
+                       PINION_MEMBER(network.cni_conf_dir), AbsolutePath));
+  keys->push_back(List("network.cni_bin_dirs",
+                       PINION_MEMBER(network.cni_bin_dirs), AbsolutePath));
+  keys->push_back(Duration("network.cni_timeout",
+                           PINION_MEMBER(network.cni_timeout),
+                           std::chrono::minutes(10)));
+}
+
 void AddNetwork(std::vector<ConfigKey>* keys) {
-  keys->push_back(
-      Choice<std::string>("network.mode", PINION_MEMBER(network.mode),
-                          {{"macvlan", "macvlan"}, {"none", "none"}}));
+  keys->push_back(Choice<std::string>(
+      "network.mode", PINION_MEMBER(network.mode),
+      {{"macvlan", "macvlan"}, {"cni", "cni"}, {"none", "none"}}));
   keys->push_back(
       Text("network.parent", PINION_MEMBER(network.parent), ParentDevice));
   keys->push_back(
@@ -315,6 +325,7 @@ const std::vector<ConfigKey>& ConfigKeys() {
     AddGeneral(all);
     AddCpu(all);
     AddNetwork(all);
+    AddCni(all);
     AddImage(all);
     AddRuntime(all);
     return all;

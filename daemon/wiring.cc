@@ -101,9 +101,10 @@ image::Options ImageOptions(const Config& config) {
 
 network::Options NetworkOptions(const Config& config) {
   network::Options options;
-  options.mode = config.network.mode == "none"
-                     ? network::Options::Mode::kNone
-                     : network::Options::Mode::kMacvlan;
+  using Mode = network::Options::Mode;
+  options.mode = config.network.mode == "none"  ? Mode::kNone
+                 : config.network.mode == "cni" ? Mode::kCni
+                                                : Mode::kMacvlan;
   options.parent = config.network.parent;
   options.range = config.network.range;
   options.subnet = config.network.subnet;
@@ -116,6 +117,10 @@ network::Options NetworkOptions(const Config& config) {
   options.host_link = config.network.host_link;
   options.host_link_name = config.network.host_link_name;
   options.interface_name = config.network.interface_name;
+  options.cni_conf_dir = config.network.cni_conf_dir;
+  options.cni_bin_dirs = config.network.cni_bin_dirs;
+  options.cni_timeout = config.network.cni_timeout;
+  options.cni_state_dir = absl::StrCat(config.root, "/cni");
   options.ipam_dir = absl::StrCat(config.state, "/ipam");
   return options;
 }

@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "image/inflate.h"
-#include "image/json.h"
+#include "base/json.h"
 #include "image/tar_reader.h"
 #include "os/error.h"
 #include "os/file.h"

@@ -8,7 +8,7 @@
 #include "absl/strings/str_split.h"
 #include "base/status_macros.h"
 #include "image/byte_stream.h"
-#include "image/json.h"
+#include "base/json.h"
 #include "image/reference.h"
 
 namespace pinion::image {

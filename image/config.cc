@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "image/json.h"
+#include "base/json.h"
 #include "image/manifest.h"
 
 namespace pinion::image {

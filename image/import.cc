@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "image/json.h"
+#include "base/json.h"
 #include "image/reference.h"
 
 namespace pinion::image {

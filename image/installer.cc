@@ -13,7 +13,7 @@
 #include "image/config.h"
 #include "image/inflate.h"
 #include "image/inherit.h"
-#include "image/json.h"
+#include "base/json.h"
 #include "image/layer_tree.h"
 #include "image/layer_unpacker.h"
 

@@ -8,7 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/status_macros.h"
-#include "image/json.h"
+#include "base/json.h"
 
 namespace pinion::image {
 

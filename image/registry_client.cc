@@ -9,7 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 #include "image/blob_stream.h"
-#include "image/json.h"
+#include "base/json.h"
 
 namespace pinion::image {
 namespace {

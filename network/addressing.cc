@@ -212,6 +212,16 @@ absl::Status CheckGatewayFamilies(const Options& options,
   return absl::OkStatus();
 }
 
+absl::Status CheckCniOptions(const Options& options) {
+  if (options.cni_bin_dirs.empty()) {
+    return absl::InvalidArgumentError("network.cni_bin_dirs: names none");
+  }
+  if (options.cni_timeout < std::chrono::seconds(1)) {
+    return absl::InvalidArgumentError("network.cni_timeout: is less than 1s");
+  }
+  return CheckName("network.interface_name", options.interface_name);
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<FamilyPlan>> PlanAddresses(
@@ -228,6 +238,7 @@ absl::StatusOr<std::vector<FamilyPlan>> PlanAddresses(
 
 absl::Status CheckOptions(const Options& options) {
   if (options.mode == Options::Mode::kNone) return absl::OkStatus();
+  if (options.mode == Options::Mode::kCni) return CheckCniOptions(options);
   if (options.parent != kAutoParent) {
     PINION_RETURN_IF_ERROR(CheckName("network.parent", options.parent));
   }

@@ -2,6 +2,7 @@
 
 #include "base/status_macros.h"
 #include "network/addressing.h"
+#include "network/cni/cni_network.h"
 #include "network/macvlan_network.h"
 #include "network/none_network.h"
 #include "network/parent.h"
@@ -14,6 +15,9 @@ absl::StatusOr<std::unique_ptr<PodNetwork>> NewPodNetwork(
   PINION_RETURN_IF_ERROR(CheckOptions(options));
   if (options.mode == Options::Mode::kNone) {
     return std::make_unique<NoneNetwork>();
+  }
+  if (options.mode == Options::Mode::kCni) {
+    return cni::CniNetwork::Create(options);
   }
   return MacvlanNetwork::Create(options, registry);
 }

@@ -20,6 +20,8 @@ struct Options {
     kMacvlan,
     // Pods have loopback and no address.
     kNone,
+    // The plugins of the CNI specification that the node has.
+    kCni,
   };
 
   Mode mode = Mode::kMacvlan;
@@ -69,6 +71,15 @@ struct Options {
 
   // In the pod.
   std::string interface_name = "eth0";
+
+  // network.cni_conf_dir, cni_bin_dirs, cni_timeout: where mode "cni" finds the
+  // network's configuration and the plugins, and how long one may take.
+  std::string cni_conf_dir = "/etc/cni/net.d";
+  std::vector<std::string> cni_bin_dirs = {"/opt/cni/bin", "/usr/lib/cni"};
+  std::chrono::milliseconds cni_timeout = std::chrono::seconds(60);
+
+  // What mode "cni" must know until DEL: <root>/cni.
+  std::string cni_state_dir = "/var/lib/pinion/cni";
 
   // The pools' directory, on tmpfs: <state>/ipam.
   std::string ipam_dir = "/run/pinion/ipam";

@@ -34,6 +34,13 @@ struct AttachRequest {
   // configure it); borrowed for the call.
   int netns_route_socket = -1;
   std::vector<HostPort> host_ports = {};
+  // Who it is for Kubernetes; what plugins of others are told.
+  std::string pod_namespace = {};
+  std::string pod_name = {};
+  std::string pod_uid = {};
+  // 0: no limit. Where the network can (mode "cni").
+  uint64_t ingress_bits_per_second = 0;
+  uint64_t egress_bits_per_second = 0;
 };
 
 struct PodAddresses {
@@ -57,6 +64,8 @@ struct KnownPod {
   std::string pod_id;
   std::vector<std::string> ips;
   std::vector<HostPort> host_ports = {};
+  // Where its network namespace may be found; empty: unknown.
+  std::string netns_path = {};
 };
 
 class PodNetwork {

@@ -24,6 +24,7 @@
 #include "base/status_macros.h"
 #include "os/file.h"
 #include "runtime/image_volumes.h"
+#include "runtime/monitor/inherited.h"
 #include "runtime/operations.h"
 #include "runtime/state_machine.h"
 
@@ -182,6 +183,10 @@ void SweepNetwork(Context& context, const Pods& half_made,
                      record->additional_ips().end());
     if (record->spec().namespaces().network() != state::NAMESPACE_NODE) {
       entry.host_ports = HostPortsOf(record->spec());
+      if (record->monitor_pid() > 0) {
+        entry.netns_path = absl::StrCat("/proc/", record->monitor_pid(), "/fd/",
+                                        monitor::kNetnsFd);
+      }
     }
     known.push_back(std::move(entry));
   }

@@ -15,6 +15,7 @@
 #include "base/status_macros.h"
 #include "os/file.h"
 #include "runtime/operations.h"
+#include "runtime/plan/bandwidth.h"
 #include "runtime/pod_files.h"
 #include "runtime/pod_monitor.h"
 #include "runtime/rollback.h"
@@ -26,6 +27,15 @@ namespace {
 
 bool HasOwnNetwork(const state::PodSpec& spec) {
   return spec.namespaces().network() != state::NAMESPACE_NODE;
+}
+
+absl::StatusOr<plan::Bandwidth> BandwidthOf(const state::PodSpec& spec) {
+  const auto value = [&spec](const char* key) -> std::string {
+    const auto found = spec.annotations().find(key);
+    return found == spec.annotations().end() ? "" : found->second;
+  };
+  return plan::ParseBandwidths(value(plan::kIngressBandwidth),
+                               value(plan::kEgressBandwidth));
 }
 
 // Everything that can be refused before anything is touched.
@@ -45,6 +55,7 @@ absl::Status CheckSpec(Context& context, const state::PodSpec& spec) {
     PINION_RETURN_IF_ERROR(context.user_namespaces);
     PINION_RETURN_IF_ERROR(CheckPodUserNamespace(spec));
   }
+  PINION_RETURN_IF_ERROR(BandwidthOf(spec).status());
   if (HasOwnNetwork(spec)) {
     const network::Readiness ready = context.deps.network->GetReadiness();
     if (!ready.ready) {
@@ -109,7 +120,15 @@ absl::Status AttachNetwork(Context& context, Pod& pod,
   request.pod_id = pod.id;
   request.netns_fd = netns.fd.get();
   request.netns_route_socket = netns.route_socket.get();
-  request.host_ports = HostPortsOf(pod.record.Get()->spec());
+  const auto record = pod.record.Get();
+  const state::PodSpec& spec = record->spec();
+  request.host_ports = HostPortsOf(spec);
+  request.pod_namespace = spec.namespace_();
+  request.pod_name = spec.name();
+  request.pod_uid = spec.uid();
+  PINION_ASSIGN_OR_RETURN(const plan::Bandwidth bandwidth, BandwidthOf(spec));
+  request.ingress_bits_per_second = bandwidth.ingress;
+  request.egress_bits_per_second = bandwidth.egress;
   PINION_ASSIGN_OR_RETURN_AS(const network::PodAddresses addresses,
                              context.deps.network->Attach(request),
                              "attach network");

@@ -6,12 +6,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/status_macros.h"
-#include "image/json.h"
+#include "base/json.h"
 
 namespace pinion::checkpoint {
 namespace {
 
-using image::Json;
 
 constexpr char kSecurity[] = "dev.pinion.security-context";
 constexpr char kMaker[] = "io.container.manager";
@@ -43,18 +42,18 @@ absl::Status ParseMount(const Json& json, Metadata& metadata) {
     return absl::InvalidArgumentError("spec.dump: a mount is no object");
   }
   PINION_ASSIGN_OR_RETURN(const std::string type,
-                          image::JsonString(json, "type"));
+                          JsonString(json, "type"));
   if (type != "bind") return absl::OkStatus();
   MountPoint mount;
   PINION_ASSIGN_OR_RETURN(mount.destination,
-                          image::JsonString(json, "destination"));
+                          JsonString(json, "destination"));
   if (mount.destination.empty() || mount.destination.front() != '/' ||
       mount.destination.find('\0') != std::string::npos) {
     return absl::InvalidArgumentError(
         "spec.dump: a mount's destination is no absolute path");
   }
   PINION_ASSIGN_OR_RETURN(const std::vector<std::string> options,
-                          image::JsonStrings(json, "options"));
+                          JsonStrings(json, "options"));
   mount.readonly =
       std::find(options.begin(), options.end(), "ro") != options.end();
   metadata.mounts.push_back(std::move(mount));
@@ -63,9 +62,9 @@ absl::Status ParseMount(const Json& json, Metadata& metadata) {
 
 absl::Status ParseSpec(const std::string& text, Metadata& metadata) {
   PINION_ASSIGN_OR_RETURN(const Json spec,
-                          image::ParseJsonObject(text, "spec.dump"));
+                          ParseJsonObject(text, "spec.dump"));
   PINION_ASSIGN_OR_RETURN(const auto annotations,
-                          image::JsonStringMap(spec, "annotations"));
+                          JsonStringMap(spec, "annotations"));
   const auto maker = annotations.find(kMaker);
   const auto security = annotations.find(kSecurity);
   if (maker == annotations.end() || maker->second != kPinion ||
@@ -74,7 +73,7 @@ absl::Status ParseSpec(const std::string& text, Metadata& metadata) {
         "spec.dump: the checkpoint was not made by pinion");
   }
   metadata.security = security->second;
-  PINION_ASSIGN_OR_RETURN(const Json* mounts, image::JsonArray(spec, "mounts"));
+  PINION_ASSIGN_OR_RETURN(const Json* mounts, JsonArray(spec, "mounts"));
   if (mounts == nullptr) return absl::OkStatus();
   for (const Json& mount : *mounts) {
     PINION_RETURN_IF_ERROR(ParseMount(mount, metadata));
@@ -84,22 +83,22 @@ absl::Status ParseSpec(const std::string& text, Metadata& metadata) {
 
 absl::Status ParseConfig(const std::string& text, Metadata& metadata) {
   PINION_ASSIGN_OR_RETURN(const Json config,
-                          image::ParseJsonObject(text, "config.dump"));
-  PINION_ASSIGN_OR_RETURN(metadata.id, image::JsonString(config, "id"));
-  PINION_ASSIGN_OR_RETURN(metadata.name, image::JsonString(config, "name"));
+                          ParseJsonObject(text, "config.dump"));
+  PINION_ASSIGN_OR_RETURN(metadata.id, JsonString(config, "id"));
+  PINION_ASSIGN_OR_RETURN(metadata.name, JsonString(config, "name"));
   PINION_ASSIGN_OR_RETURN(metadata.image_id,
-                          image::JsonString(config, "rootfsImage"));
+                          JsonString(config, "rootfsImage"));
   PINION_ASSIGN_OR_RETURN(metadata.image_ref,
-                          image::JsonString(config, "rootfsImageRef"));
+                          JsonString(config, "rootfsImageRef"));
   PINION_ASSIGN_OR_RETURN(metadata.image_name,
-                          image::JsonString(config, "rootfsImageName"));
+                          JsonString(config, "rootfsImageName"));
   if (!metadata.image_id.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError("config.dump: rootfsImage is missing");
 }
 
 absl::Status ParseDescriptors(const std::string& text, Metadata& metadata) {
   PINION_ASSIGN_OR_RETURN(const Json list,
-                          image::ParseJsonArray(text, "descriptors.json"));
+                          ParseJsonArray(text, "descriptors.json"));
   if (list.size() != metadata.stdio.size()) {
     return absl::InvalidArgumentError("descriptors.json: must have 3 entries");
   }

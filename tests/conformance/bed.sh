@@ -7,6 +7,7 @@
 #   PINION_BIN        where piniond is (default build/bin)
 #   BED_ENDPOINT      test a runtime that runs already at this unix:// address
 #                     with BED_HOSTS_PORT's registry (to try the bed on a peer)
+#   bed_network=cni   pods get their network from Debian's CNI plugins
 #   CI=true           what would be skipped fails instead
 
 # shellcheck disable=SC2034  # Used by those who source this.
@@ -152,6 +153,24 @@ bed_init_pid() {
   [[ -n $leaf ]] && head -n 1 "$leaf/cgroup.procs"
 }
 
+bed_network_config() {
+  if [[ ${bed_network:-macvlan} != cni ]]; then
+    printf '%s\n' 'mode = "macvlan"' 'parent = "auto"' \
+      'range = "10.88.0.0/24"'
+    return
+  fi
+  mkdir -p "$bed_scratch/net.d" "$bed_scratch/host-local"
+  cat >"$bed_scratch/net.d/10-bed.conflist" <<JSON
+{"cniVersion": "1.0.0", "name": "bed", "plugins": [
+  {"type": "bridge", "bridge": "pn-bed0", "isGateway": true, "ipMasq": true,
+   "ipam": {"type": "host-local", "dataDir": "$bed_scratch/host-local",
+            "ranges": [[{"subnet": "10.88.0.0/24"}]],
+            "routes": [{"dst": "0.0.0.0/0"}]}},
+  {"type": "portmap", "capabilities": {"portMappings": true}}]}
+JSON
+  printf '%s\n' 'mode = "cni"' "cni_conf_dir = \"$bed_scratch/net.d\""
+}
+
 bed_write_config() {
   local driver=cgroupfs missing=ignore
   if [[ -d /run/systemd/system ]]; then
@@ -166,9 +185,7 @@ driver = "$driver"
 missing_controllers = "$missing"
 
 [network]
-mode = "macvlan"
-parent = "auto"
-range = "10.88.0.0/24"
+$(bed_network_config)
 
 # As the kubelet's --allowed-unsafe-sysctls would say; one of critest's specs
 # sets fs.mqueue.msg_max.

@@ -3,14 +3,16 @@
 # runp create start ps inspect logs exec stats statsp metricsp update events stop
 # rm stopp rmp rmi, with what each one says checked. Natively in a network namespace of its own (nothing here
 # touches this machine's network); in the VM as it is (tests/vm/run crictl).
+# With `cni` pods get their network from the plugins that Debian packages.
 #
 # Exit code 0, 1, or 77 if skipped; the last line counts.
 set -uo pipefail
 
 if [[ -z ${PINION_VM:-} && ${1:-} != --in-netns ]]; then
   # In a PID namespace too: whatever it starts ends with it, however it ends.
-  exec unshare --net --pid --mount-proc --kill-child -- "$0" --in-netns
+  exec unshare --net --pid --mount-proc --kill-child -- "$0" --in-netns "$@"
 fi
+[[ ${1:-} != --in-netns ]] || shift
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/conformance/bed.sh
 source "$here/bed.sh"
@@ -348,6 +350,18 @@ stop_and_remove() {
       -mindepth 1 2>/dev/null | wc -l)"
 }
 
+# What the plugins keep is given back with the pods.
+look_at_the_plugins() {
+  bed_step "what the CNI plugins hold"
+  check "addresses of host-local" "" \
+    "$(find "$bed_scratch/host-local" -name '10.*')"
+  check "interfaces on the bridge" "" "$(ip -o link show master pn-bed0)"
+  check "rules of the pods" "" "$(nft list ruleset 2>&1 | grep 10.88.0 |
+    grep -v 10.88.0.0/24)"
+  check "attachments" "" "$(ls "$bed_scratch/root/cni")"
+}
+
+bed_network=${1:-macvlan}
 ip link set lo up
 bed_start
 pull_images
@@ -363,5 +377,6 @@ reach
 compare_rootfs
 end_containers
 stop_and_remove
+[[ $bed_network != cni ]] || look_at_the_plugins
 [[ -n ${BED_ENDPOINT:-} ]] || read_events
 bed_finish

@@ -1,8 +1,8 @@
-#include "image/json.h"
+#include "base/json.h"
 
 #include "absl/strings/str_cat.h"
 
-namespace pinion::image {
+namespace pinion {
 namespace {
 
 constexpr int kMaxDepth = 64;
@@ -146,4 +146,4 @@ absl::StatusOr<const Json*> JsonArray(const Json& object, const char* key) {
   return member;
 }
 
-}  // namespace pinion::image
+}  // namespace pinion

@@ -3,8 +3,8 @@
 //
 // Thread-safe.
 
-#ifndef PINION_IMAGE_JSON_H_
-#define PINION_IMAGE_JSON_H_
+#ifndef PINION_BASE_JSON_H_
+#define PINION_BASE_JSON_H_
 
 #include <cstdint>
 #include <map>
@@ -15,7 +15,7 @@
 
 #include "absl/status/statusor.h"
 
-namespace pinion::image {
+namespace pinion {
 
 using Json = nlohmann::json;
 
@@ -44,6 +44,6 @@ absl::StatusOr<std::map<std::string, std::string>> JsonStringMap(
 absl::StatusOr<const Json*> JsonObject(const Json& object, const char* key);
 absl::StatusOr<const Json*> JsonArray(const Json& object, const char* key);
 
-}  // namespace pinion::image
+}  // namespace pinion
 
-#endif  // PINION_IMAGE_JSON_H_
+#endif  // PINION_BASE_JSON_H_

@@ -1,8 +1,8 @@
-#include "image/json.h"
+#include "base/json.h"
 
 #include <gtest/gtest.h>
 
-namespace pinion::image {
+namespace pinion {
 namespace {
 
 bool Accepts(const std::string& text) {
@@ -56,4 +56,4 @@ TEST(JsonTest, MembersHaveTheirTypeOrAreRefused) {
 }
 
 }  // namespace
-}  // namespace pinion::image
+}  // namespace pinion

@@ -1,0 +1,88 @@
+// network.mode = "cni": pods get their interface from the plugins of
+// /opt/cni/bin, as /etc/cni/net.d says. For users of Calico, Cilium, Multus.
+//
+// ADD, DEL, CHECK and GC of the CNI specification 0.3.0 to 1.1.0. A pod's
+// namespace is told as /proc/PID/fd/N of the daemon, which holds it open until
+// DEL has succeeded: plugins that undo what they did outside (masquerade) ask
+// what is inside.
+//
+// Thread-safe.
+
+#ifndef PINION_NETWORK_CNI_CNI_NETWORK_H_
+#define PINION_NETWORK_CNI_CNI_NETWORK_H_
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "network/cni/attachments.h"
+#include "network/cni/plugin.h"
+#include "network/options.h"
+#include "network/pod_network.h"
+
+namespace pinion::network::cni {
+
+class CniNetwork final : public PodNetwork {
+ public:
+  static absl::StatusOr<std::unique_ptr<CniNetwork>> Create(
+      const Options& options);
+  // Waits for the plugin that runs in the background.
+  ~CniNetwork() override;
+
+  absl::StatusOr<PodAddresses> Attach(const AttachRequest& request) override;
+  // A plugin that fails keeps the attachment: it is asked again.
+  absl::Status Detach(const std::string& pod_id) override;
+  // Reads the directory: as soon as an add-on has written its file, it counts.
+  Readiness GetReadiness() const override;
+  // What plugins with the capability "ipRanges" are given.
+  absl::Status SetPodCidr(const std::string& pod_cidr) override;
+  // In the background, where a plugin may take its time: DEL for pods that are
+  // gone, GC, and CHECK for those that are there, whose failure is logged.
+  absl::Status Reconcile(const std::vector<KnownPod>& pods) override;
+
+ private:
+  class PodLock;
+
+  CniNetwork(Options options, AttachmentStore store)
+      : options_(std::move(options)), store_(std::move(store)) {}
+
+  absl::StatusOr<Json> Add(const Attachment& attachment,
+                           const std::string& netns) const;
+  absl::StatusOr<PodAddresses> AddAndSave(Attachment& attachment,
+                                          const std::string& netns) const;
+  // DEL, CHECK or GC of each plugin.
+  absl::Status RunAll(const Attachment& attachment, const std::string& command,
+                      const std::string& netns) const;
+  absl::StatusOr<std::string> Run(const Attachment& attachment,
+                                  const Plugin& plugin,
+                                  const std::string& command,
+                                  const std::string& netns,
+                                  const Json& previous) const;
+  absl::Status DetachLocked(const std::string& pod_id);
+  CapabilityArgs ArgumentsFor(const AttachRequest& request) const;
+  // Empty if its namespace is not held.
+  std::string NetnsPath(const std::string& pod_id) const;
+  void HoldKnown(const KnownPod& pod);
+  void TidyUp(const std::set<std::string>& known);
+  void CollectGarbage(const std::set<std::string>& known) const;
+
+  const Options options_;
+  const AttachmentStore store_;
+  mutable absl::Mutex mutex_;
+  // Pods with a call under way.
+  std::set<std::string> busy_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, os::UniqueFd> namespaces_ ABSL_GUARDED_BY(mutex_);
+  Json ip_ranges_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<bool> stopping_ = false;
+  std::thread janitor_;
+};
+
+}  // namespace pinion::network::cni
+
+#endif  // PINION_NETWORK_CNI_CNI_NETWORK_H_
