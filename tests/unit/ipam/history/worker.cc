@@ -1,5 +1,7 @@
 #include "tests/unit/ipam/history/worker.h"
 
+#include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -131,8 +133,8 @@ class Worker {
 
 void Work(const WorkerOptions& options, Shared& shared, Log& log,
           Entry* entries) {
-  // The parent is to be awake when it wants to kill.
-  if (nice(10) == -1) _exit(2);
+  // The parent is to be awake when it wants to kill, and not to be outlived.
+  if (nice(10) == -1 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) _exit(2);
   auto pool = Pool::Open(options.directory, options.range,
                          {.cooldown = std::chrono::milliseconds(0)});
   if (!pool.ok()) _exit(1);

@@ -11,7 +11,7 @@
  *  - All owners share one bucket, the worst case.
  *  - Memory is sequentially consistent; the orders are docs/ipam.md's part.
  *
- * MUTANT breaks one thing, which must be found. tests/model/run.py says which
+ * MUTANT breaks one thing, which must be found. run.py says which
  * numbers, and in which settings of the switches below the model is run.
  */
 
@@ -28,7 +28,10 @@
 #define SWEEP 0   /* an owner that is gone, and its sweeper */
 #endif
 #ifndef LEASE
-#define LEASE 0   /* and its lease, which goes out of scope */
+#define LEASE 0   /* its lease, which goes out of scope */
+#endif
+#ifndef LATE
+#define LATE 0    /* the rest of its claim, which had come to its slot */
 #endif
 #ifndef ALONE
 #define ALONE 0   /* only owner 1, and no 2 */
@@ -375,8 +378,7 @@ proctype Sweeper() provided (_pid != 3 - ALONE || !killed[GONE]) {
 }
 #endif
 
-#if SWEEP && MAP
-/* The claim of GONE, which had come as far as its slot. */
+#if LATE
 proctype Claimed() {
   SetTaken(0);
   running--
@@ -410,9 +412,11 @@ init {
     count = 1;
     running++;
     run Sweeper();
-#if MAP
+#if LATE
     running++;
     run Claimed();
+#else
+    bitmap[0] = MAP;
 #endif
 #if LEASE
     running++;
