@@ -129,6 +129,18 @@ MUTANTS = [
      """           (slot::IsCooling(word, now_ms, cooldown_ms_) && false);
   }
 """),
+    ("ReleasePublishesNothing",
+     """            expected, released, std::memory_order_release,
+""",
+     """            expected, released, std::memory_order_relaxed,
+"""),
+    ("ClaimAcquiresNothing",
+     """    word = slots_[index].load(std::memory_order_acquire);
+    while (!IsTaken""",
+     """    word = slots_[index].load(std::memory_order_relaxed);
+    while (!IsTaken""",
+     TRY_CLAIM,
+     TRY_CLAIM.replace("acq_rel", "release").replace("acquire", "relaxed")),
     ("OnlyTheMap",
      "    if (!held) held = ClaimBySlots(owner, now_ms);\n", ""),
 ]

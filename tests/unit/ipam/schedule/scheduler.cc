@@ -61,6 +61,7 @@ void Scheduler::Run(const std::vector<std::function<void()>>& bodies,
   kills_ = 0;
   steps_ = 0;
   depth_ = 0;
+  known_ = {};
   ++runs_;
   for (size_t i = 0; i < fibers_.size(); ++i) {
     fibers_[i]->runnable = i < bodies.size();
@@ -91,6 +92,30 @@ int Scheduler::current_thread() {
   return running == nullptr ? -1 : running->current_;
 }
 
+namespace {
+
+void Join(Scheduler::Times& into, const Scheduler::Times& from) {
+  for (size_t i = 0; i < into.size(); ++i) into[i] = std::max(into[i], from[i]);
+}
+
+}  // namespace
+
+void Scheduler::Learn(const Times& times) {
+  if (running == nullptr) return;
+  Join(running->known_[static_cast<size_t>(running->current_)], times);
+}
+
+void Scheduler::Tell(Times& times) {
+  if (running == nullptr) return;
+  Join(times, running->known_[static_cast<size_t>(running->current_)]);
+}
+
+Scheduler::Times Scheduler::Known() {
+  return running == nullptr
+             ? Times{}
+             : running->known_[static_cast<size_t>(running->current_)];
+}
+
 void Scheduler::AtPoint() {
   (*observe_)();
   if (++steps_ > kMostSteps) {
@@ -100,6 +125,8 @@ void Scheduler::AtPoint() {
   const int others =
       preemptions_ < limits_.preemptions ? CountRunnable(current_) : 0;
   const int options = 1 + others + (kills_ < limits_.kills ? 1 : 0);
+  const auto self = static_cast<size_t>(current_);
+  ++known_[self][self];
   if (options == 1) return;
   const int choice = Choose(options);
   if (choice == 0) return;

@@ -13,14 +13,17 @@
 //     …
 //   } while (scheduler.Next());
 //
-// Memory is sequentially consistent here: what the memory orders are for is
-// ThreadSanitizer's part and docs/ipam.md's. Not thread-safe.
+// Values are sequentially consistent here. What the memory orders are for is
+// followed by vector clocks: which steps of other threads happened before, by
+// C++'s rules, is known of each thread. Not thread-safe.
 
 #ifndef PINION_TESTS_UNIT_IPAM_SCHEDULE_SCHEDULER_H_
 #define PINION_TESTS_UNIT_IPAM_SCHEDULE_SCHEDULER_H_
 
 #include <ucontext.h>
 
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -49,9 +52,17 @@ class Scheduler {
   // False if there is no schedule left.
   bool Next();
 
+  // How many steps of each thread happened before.
+  using Times = std::array<uint32_t, 3>;
+
   // Of the thread that runs. Nothing happens outside of Run.
   static void Point();
   static int current_thread();
+  // Joins what it knows with `times`, either way.
+  static void Learn(const Times& times);
+  static void Tell(Times& times);
+  // What the running thread knows; its own component counts its steps.
+  static Times Known();
 
   uint64_t runs() const { return runs_; }
   bool killed(int thread) const {
@@ -95,6 +106,7 @@ class Scheduler {
   int steps_ = 0;
   std::vector<Choice> choices_;
   size_t depth_ = 0;
+  std::array<Times, 3> known_ = {};
   uint64_t runs_ = 0;
 };
 
@@ -104,40 +116,38 @@ struct SimAtomics {
    public:
     Word() = default;
 
-    template <class Order>
-    uint64_t load(Order) const {
+    uint64_t load(std::memory_order order) const {
       Scheduler::Point();
+      Acquire(order);
       return value_;
     }
-    template <class Order>
-    void store(uint64_t value, Order) {
+    void store(uint64_t value, std::memory_order order) {
       Scheduler::Point();
       value_ = value;
+      // The end of whatever release sequence there was.
+      released_ = {};
+      Release(order);
     }
-    template <class Order>
-    uint64_t fetch_add(uint64_t value, Order) {
-      Scheduler::Point();
-      return std::exchange(value_, value_ + value);
+    uint64_t fetch_add(uint64_t value, std::memory_order order) {
+      return Change(order, [value](uint64_t old) { return old + value; });
     }
-    template <class Order>
-    uint64_t fetch_or(uint64_t value, Order) {
-      Scheduler::Point();
-      return std::exchange(value_, value_ | value);
+    uint64_t fetch_or(uint64_t value, std::memory_order order) {
+      return Change(order, [value](uint64_t old) { return old | value; });
     }
-    template <class Order>
-    uint64_t fetch_and(uint64_t value, Order) {
-      Scheduler::Point();
-      return std::exchange(value_, value_ & value);
+    uint64_t fetch_and(uint64_t value, std::memory_order order) {
+      return Change(order, [value](uint64_t old) { return old & value; });
     }
-    template <class Order>
-    bool compare_exchange_strong(uint64_t& expected, uint64_t value, Order,
-                                 Order) {
+    bool compare_exchange_strong(uint64_t& expected, uint64_t value,
+                                 std::memory_order order,
+                                 std::memory_order failure) {
       Scheduler::Point();
+      Acquire(value_ == expected ? order : failure);
       if (value_ != expected) {
         expected = value_;
         return false;
       }
       value_ = value;
+      Release(order);
       return true;
     }
 
@@ -146,7 +156,29 @@ struct SimAtomics {
     void Poke(uint64_t value) { value_ = value; }
 
    private:
+    template <class Function>
+    uint64_t Change(std::memory_order order, const Function& function) {
+      Scheduler::Point();
+      Acquire(order);
+      Release(order);
+      return std::exchange(value_, function(value_));
+    }
+    void Acquire(std::memory_order order) const {
+      if (order == std::memory_order_acquire ||
+          order == std::memory_order_acq_rel) {
+        Scheduler::Learn(released_);
+      }
+    }
+    // Changes of a word by one step go on with its release sequence.
+    void Release(std::memory_order order) {
+      if (order == std::memory_order_release ||
+          order == std::memory_order_acq_rel) {
+        Scheduler::Tell(released_);
+      }
+    }
+
     uint64_t value_ = 0;
+    Scheduler::Times released_ = {};
   };
 };
 

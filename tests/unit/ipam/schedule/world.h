@@ -78,10 +78,14 @@ class World {
     if (!slot::IsOwnedBy(held->word, Owner(owner))) Fail("another's word");
     if (holders_.count(held->index) != 0) Fail("an address has two owners");
     holders_[held->index] = owner;
+    CheckHandedOver(held->index);
     return held;
   }
 
   void Release(uint64_t owner) {
+    for (const auto& [index, holder] : holders_) {
+      if (holder == owner) last_use_[index] = Scheduler::Known();
+    }
     Forget(owner);
     if (table_.Release(Owner(owner), now_ms) != 1) {
       Fail("an owner's address was not found, or more than one");
@@ -146,6 +150,18 @@ class World {
       bits[i / 64] |= uint64_t{1} << (i % 64);
     }
     return bits;
+  }
+
+  // The former owner's use of the address must have happened before.
+  void CheckHandedOver(uint64_t index) {
+    const auto it = last_use_.find(index);
+    if (it == last_use_.end() || Scheduler::current_thread() < 0) return;
+    const Scheduler::Times known = Scheduler::Known();
+    for (size_t i = 0; i < known.size(); ++i) {
+      if (known[i] < it->second[i]) {
+        Fail("the former owner's use of the address need not be over");
+      }
+    }
   }
 
   bool IsOwned(uint64_t index) const {
@@ -230,6 +246,8 @@ class World {
   typename Protocol::Table table_;
   std::map<uint64_t, uint64_t> holders_;  // index to owner
   std::array<bool, 3> none_free_ = {};
+  // What the one who released it last knew then.
+  std::map<uint64_t, Scheduler::Times> last_use_;
   int earlier_kills_ = 0;
   std::string failure_;
 };
