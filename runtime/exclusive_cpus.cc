@@ -31,6 +31,11 @@ void SpreadLater(Context& context) {
   });
 }
 
+void Record(const cpu::Grant& grant, state::ContainerRecord& record) {
+  record.mutable_exclusive_cpus()->set_cpus(grant.cpus.ToString());
+  record.mutable_exclusive_cpus()->set_idle(grant.idle.ToString());
+}
+
 absl::StatusOr<cpu::Grant> GrantOf(const state::ExclusiveCpus& recorded) {
   cpu::Grant grant;
   PINION_ASSIGN_OR_RETURN(grant.cpus, CpuSet::Parse(recorded.cpus()));
@@ -89,8 +94,7 @@ absl::Status ClaimCpus(Context& context, const state::PodRecord& pod,
   if (!request) return absl::OkStatus();
   PINION_ASSIGN_OR_RETURN(const cpu::Grant grant,
                           context.pinning->Claim(record.id(), *request));
-  record.mutable_exclusive_cpus()->set_cpus(grant.cpus.ToString());
-  record.mutable_exclusive_cpus()->set_idle(grant.idle.ToString());
+  Record(grant, record);
   return absl::OkStatus();
 }
 
@@ -112,21 +116,47 @@ void ForgetCpus(Context& context, const std::string& id) {
   if (context.pinning->Forget(id)) SpreadLater(context);
 }
 
-absl::Status CheckCpuUpdate(const Context& context, const state::PodRecord& pod,
-                            const state::ContainerRecord& record,
-                            const state::Resources& merged) {
-  if (context.pinning == nullptr || !record.has_exclusive_cpus()) {
+absl::Status CpuResize::Begin(const state::PodRecord& pod,
+                              const state::ContainerRecord& record,
+                              const state::Resources& merged) {
+  if (context_.pinning == nullptr || !record.has_exclusive_cpus()) {
     return absl::OkStatus();
   }
-  PINION_ASSIGN_OR_RETURN(const cpu::Grant grant,
+  PINION_ASSIGN_OR_RETURN(const cpu::Grant now,
                           GrantOf(record.exclusive_cpus()));
   PINION_ASSIGN_OR_RETURN(const std::optional<cpu::Request> request,
                           CpuRequestOf(pod.spec(), merged));
-  if (request && request->count == grant.cpus.size()) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(
-      "container ", record.id(), " has the exclusive CPUs ",
-      record.exclusive_cpus().cpus(), ", which stay as they are while it ",
-      "exists; for others, or another number of them, make a new container"));
+  if (!request) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "container ", record.id(), " has the exclusive CPUs ",
+        record.exclusive_cpus().cpus(), ", and keeps exclusive ones while it ",
+        "exists: ask for another whole number of them (cpu_quota n times ",
+        "cpu_period, and cpu_shares, if set, 1024 n), not for part of a CPU, ",
+        "other shares or a cpuset"));
+  }
+  if (request->count == now.cpus.size()) return absl::OkStatus();
+  PINION_ASSIGN_OR_RETURN(grant_,
+                          context_.pinning->Resize(container_, *request));
+  return absl::OkStatus();
+}
+
+void CpuResize::Note(state::ContainerRecord& record) const {
+  if (grant_) Record(*grant_, record);
+}
+
+void CpuResize::Keep() {
+  kept_ = true;
+  if (!grant_) return;
+  context_.pinning->KeepResize(container_);
+  SpreadLater(context_);
+}
+
+CpuResize::~CpuResize() {
+  if (kept_ || !grant_) return;
+  const absl::Status undone = context_.pinning->UndoResize(container_);
+  if (undone.ok()) return;
+  Log(LogLevel::kError, "exclusive CPUs of before a failed update are not back",
+      {{"container", container_}, {"error", undone.ToString()}});
 }
 
 absl::Status KeepMonitorOnReservedCpus(Context& context, const Pod& pod) {

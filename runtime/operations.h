@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "network/pod_network.h"
 #include "runtime/context.h"
+#include "runtime/cpu/allocator.h"
 #include "runtime/port_connection.h"
 
 namespace pinion::runtime {
@@ -115,12 +117,31 @@ absl::Status EnterCpus(Context& context, const state::PodRecord& pod,
 void ReleaseCpus(Context& context, const std::string& id);
 // The same, and its leaf is gone.
 void ForgetCpus(Context& context, const std::string& id);
-// FailedPrecondition if `merged` would change how many CPUs, or which, a
-// container with exclusive ones has.
-absl::Status CheckCpuUpdate(const Context& context,
-                            const state::PodRecord& pod,
-                            const state::ContainerRecord& record,
-                            const state::Resources& merged);
+// What an update changes of a container's exclusive CPUs: undone by the
+// destructor unless Keep was called. Under the pod's lock.
+class CpuResize {
+ public:
+  CpuResize(Context& context, const std::string& container)
+      : context_(context), container_(container) {}
+  ~CpuResize();
+  CpuResize(const CpuResize&) = delete;
+  CpuResize& operator=(const CpuResize&) = delete;
+
+  // In force when it returns; nothing if the number stays. FailedPrecondition:
+  // `merged` asks for no whole CPUs any more, or names some; ResourceExhausted.
+  absl::Status Begin(const state::PodRecord& pod,
+                     const state::ContainerRecord& record,
+                     const state::Resources& merged);
+  // Notes the new CPUs, if there are any.
+  void Note(state::ContainerRecord& record) const;
+  void Keep();
+
+ private:
+  Context& context_;
+  const std::string container_;
+  std::optional<cpu::Grant> grant_;
+  bool kept_ = false;
+};
 // The pod's cgroup was just made: its monitor stays on the reserved CPUs.
 absl::Status KeepMonitorOnReservedCpus(Context& context, const Pod& pod);
 // Records and leaves that are there when the daemon starts.

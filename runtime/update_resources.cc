@@ -110,17 +110,25 @@ absl::Status UpdateContainer(Context& context, const std::string& id,
   const state::Resources merged = Merge(record->spec().resources(), changes);
   PINION_RETURN_IF_ERROR(context.deps.container_cgroups->Check(merged));
   const auto pod = container->pod->record.Get();
-  PINION_RETURN_IF_ERROR(CheckCpuUpdate(context, *pod, *record, merged));
+  CpuResize cpus(context, container->id);
+  PINION_RETURN_IF_ERROR(cpus.Begin(*pod, *record, merged));
   const auto commit = [&] {
     const auto updated =
-        container->record.Update([&merged](state::ContainerRecord& r) {
+        container->record.Update([&](state::ContainerRecord& r) {
           *r.mutable_spec()->mutable_resources() = merged;
+          cpus.Note(r);
           return true;
         });
     const absl::Status saved = context.records->Save(*updated);
-    if (saved.ok()) return saved;
+    if (saved.ok()) {
+      cpus.Keep();
+      return saved;
+    }
     container->record.Update([&record](state::ContainerRecord& r) {
       *r.mutable_spec()->mutable_resources() = record->spec().resources();
+      if (record->has_exclusive_cpus()) {
+        *r.mutable_exclusive_cpus() = record->exclusive_cpus();
+      }
       return true;
     });
     return saved;

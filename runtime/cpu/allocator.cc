@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "runtime/cpu/take.h"
 
 namespace pinion::cpu {
@@ -20,6 +21,25 @@ Grant Split(const Topology& topology, const CpuSet& taken, size_t count) {
   }
   grant.nodes = topology.NodesOf(grant.cpus);
   return grant;
+}
+
+// All CPUs of the cores that these are on.
+CpuSet CoresOf(const Topology& topology, const CpuSet& cpus) {
+  CpuSet cores;
+  for (const int cpu : cpus)
+    cores |= topology.cores().at(topology.At(cpu).core);
+  return cores;
+}
+
+absl::Status CheckRequest(const Topology& topology, const Request& request) {
+  if (request.count == 0) {
+    return absl::InvalidArgumentError("no CPU is asked for");
+  }
+  if (request.node && topology.nodes().count(*request.node) == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("there is no NUMA node ", *request.node));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -48,6 +68,10 @@ CpuSet Allocator::Shared() const {
     shared -= grant.cpus;
     shared -= grant.idle;
   }
+  for (const auto& [owner, grant] : before_) {
+    shared -= grant.cpus;
+    shared -= grant.idle;
+  }
   return shared;
 }
 
@@ -61,8 +85,8 @@ std::optional<CpuSet> Allocator::Take(const Request& request,
 
 // The node with the least room that is enough, so that large requests find
 // room later.
-std::optional<CpuSet> Allocator::TakeOnOneNode(const Request& request) const {
-  const CpuSet free = Free();
+std::optional<CpuSet> Allocator::TakeOnOneNode(const Request& request,
+                                               const CpuSet& free) const {
   std::vector<std::pair<size_t, CpuSet>> nodes;
   for (const auto& [node, cpus] : topology_.nodes()) {
     if (request.node && *request.node != node) continue;
@@ -78,10 +102,23 @@ std::optional<CpuSet> Allocator::TakeOnOneNode(const Request& request) const {
   return std::nullopt;
 }
 
-absl::Status Allocator::DoesNotFit(const Request& request) const {
+std::optional<CpuSet> Allocator::TakeByNode(const Request& request,
+                                            const CpuSet& free) const {
+  std::optional<CpuSet> taken;
+  if (request.node || request.numa != NumaPolicy::kNone) {
+    taken = TakeOnOneNode(request, free);
+  }
+  if (!taken && !request.node && request.numa != NumaPolicy::kSingleNode) {
+    taken = Take(request, free);
+  }
+  return taken;
+}
+
+absl::Status Allocator::DoesNotFit(const Request& request, bool more) const {
   const CpuSet free = Free();
-  std::string text = absl::StrCat(request.count, " exclusive CPUs",
-                                  request.own_cores ? " on own cores" : "");
+  std::string text =
+      absl::StrCat(request.count, more ? " more" : "", " exclusive CPUs",
+                   request.own_cores ? " on own cores" : "");
   if (request.node) {
     absl::StrAppend(&text, " on NUMA node ", *request.node);
   } else if (request.numa == NumaPolicy::kSingleNode) {
@@ -102,24 +139,98 @@ absl::StatusOr<Grant> Allocator::Allocate(const std::string& owner,
   if (const auto found = grants_.find(owner); found != grants_.end()) {
     return found->second;
   }
-  if (request.count == 0) {
-    return absl::InvalidArgumentError("no CPU is asked for");
-  }
-  if (request.node && topology_.nodes().count(*request.node) == 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("there is no NUMA node ", *request.node));
-  }
-  std::optional<CpuSet> taken;
-  if (request.node || request.numa != NumaPolicy::kNone) {
-    taken = TakeOnOneNode(request);
-  }
-  if (!taken && !request.node && request.numa != NumaPolicy::kSingleNode) {
-    taken = Take(request, Free());
-  }
+  PINION_RETURN_IF_ERROR(CheckRequest(topology_, request));
+  const std::optional<CpuSet> taken = TakeByNode(request, Free());
   if (!taken) return DoesNotFit(request);
   const Grant grant = Split(topology_, *taken, request.count);
   grants_[owner] = grant;
   return grant;
+}
+
+// It stays on the node where most of it is, and with it most of its memory.
+Grant Allocator::Shrink(const Grant& grant, const Request& request) const {
+  CpuSet most;
+  for (const auto& [node, cpus] : topology_.nodes()) {
+    const CpuSet there = cpus & grant.cpus;
+    if (there.size() > most.size()) most = there;
+  }
+  Grant smaller;
+  smaller.cpus =
+      *TakeCpus(topology_, most.size() >= request.count ? most : grant.cpus,
+                request.count);
+  if (request.own_cores) {
+    const CpuSet had = grant.cpus | grant.idle;
+    smaller.idle = (CoresOf(topology_, smaller.cpus) & had) - smaller.cpus;
+  }
+  return smaller;
+}
+
+// Its own idle siblings first, then free siblings of its cores, then others.
+std::optional<Grant> Allocator::Grow(const Grant& grant,
+                                     const Request& request) const {
+  Grant larger = grant;
+  Request more = request;
+  const auto add = [&](const CpuSet& from) {
+    for (const int cpu : from) {
+      if (larger.cpus.size() == request.count) break;
+      larger.cpus.Add(cpu);
+      larger.idle.Remove(cpu);
+    }
+    more.count = request.count - larger.cpus.size();
+    return more.count == 0;
+  };
+  if (add(grant.idle)) return larger;
+  CpuSet free = Free();
+  if (request.node) free &= topology_.nodes().at(*request.node);
+  // Whoever is on one node stays there, or, where that is no must, tries to.
+  CpuSet near;
+  for (const int node : topology_.NodesOf(grant.cpus)) {
+    near |= topology_.nodes().at(node);
+  }
+  near &= free;
+  if (!request.own_cores && add(CoresOf(topology_, grant.cpus) & near)) {
+    return larger;
+  }
+  std::optional<CpuSet> taken;
+  if (request.numa != NumaPolicy::kNone) taken = Take(more, near - larger.cpus);
+  if (!taken && request.numa != NumaPolicy::kSingleNode) {
+    taken = Take(more, free - larger.cpus);
+  }
+  if (!taken) return std::nullopt;
+  const Grant added = Split(topology_, *taken, more.count);
+  larger.cpus |= added.cpus;
+  larger.idle |= added.idle;
+  return larger;
+}
+
+absl::StatusOr<Grant> Allocator::Resize(const std::string& owner,
+                                        const Request& request) {
+  const auto found = grants_.find(owner);
+  if (found == grants_.end()) {
+    return absl::NotFoundError(absl::StrCat(owner, " has no exclusive CPUs"));
+  }
+  PINION_RETURN_IF_ERROR(CheckRequest(topology_, request));
+  const Grant before = found->second;
+  if (request.count == before.cpus.size()) return before;
+  if (request.count < before.cpus.size()) {
+    found->second = Shrink(before, request);
+  } else if (auto larger = Grow(before, request)) {
+    found->second = *std::move(larger);
+  } else {
+    Request more = request;
+    more.count -= before.cpus.size();
+    return DoesNotFit(more, /*more=*/true);
+  }
+  found->second.nodes = topology_.NodesOf(found->second.cpus);
+  before_.emplace(owner, before);
+  return found->second;
+}
+
+void Allocator::UndoResize(const std::string& owner) {
+  const auto before = before_.find(owner);
+  if (before == before_.end()) return;
+  grants_[owner] = before->second;
+  before_.erase(before);
 }
 
 absl::Status Allocator::Restore(const std::string& owner, const Grant& grant) {

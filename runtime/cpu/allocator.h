@@ -52,11 +52,22 @@ class Allocator {
   // fit, with what is free and why that is no help. Nothing changes then.
   absl::StatusOr<Grant> Allocate(const std::string& owner,
                                  const Request& request);
+  // Another number of CPUs for an owner: more are added to what it has, or some
+  // of it are given back. Given back ones are nobody's until KeepResize;
+  // UndoResize brings the old grant back. Errors are those of Allocate, and
+  // NotFound: the owner has none. Nothing changes then.
+  absl::StatusOr<Grant> Resize(const std::string& owner,
+                               const Request& request);
+  void KeepResize(const std::string& owner) { before_.erase(owner); }
+  void UndoResize(const std::string& owner);
   // What an owner had before a restart. FailedPrecondition: it overlaps with
   // another's or with the reserved CPUs, or names a CPU that there is not.
   absl::Status Restore(const std::string& owner, const Grant& grant);
   // An unknown owner is success.
-  void Release(const std::string& owner) { grants_.erase(owner); }
+  void Release(const std::string& owner) {
+    grants_.erase(owner);
+    before_.erase(owner);
+  }
 
   const Topology& topology() const { return topology_; }
   const CpuSet& reserved() const { return reserved_; }
@@ -70,12 +81,21 @@ class Allocator {
   Allocator(Topology topology, CpuSet reserved);
 
   std::optional<CpuSet> Take(const Request& request, const CpuSet& free) const;
-  std::optional<CpuSet> TakeOnOneNode(const Request& request) const;
-  absl::Status DoesNotFit(const Request& request) const;
+  std::optional<CpuSet> TakeOnOneNode(const Request& request,
+                                      const CpuSet& free) const;
+  // By the rules of request.numa and request.node.
+  std::optional<CpuSet> TakeByNode(const Request& request,
+                                   const CpuSet& free) const;
+  Grant Shrink(const Grant& grant, const Request& request) const;
+  std::optional<Grant> Grow(const Grant& grant, const Request& request) const;
+  // `more`: than the owner has.
+  absl::Status DoesNotFit(const Request& request, bool more = false) const;
 
   Topology topology_;
   CpuSet reserved_;
   std::map<std::string, Grant> grants_;
+  // Of owners being resized.
+  std::map<std::string, Grant> before_;
 };
 
 }  // namespace pinion::cpu

@@ -1,5 +1,6 @@
 #include "runtime/cpu/pinning.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -77,9 +78,14 @@ absl::Status Pinning::SpreadLocked() {
     const absl::MutexLock lock(&mutex_);
     for (const auto& [owner, leaf] : leaves_) {
       Change change = Wanted(owner, leaf.pod_cgroup);
-      if (leaf.written != change.cpus) changes.push_back(std::move(change));
+      if (leaf.written == change.cpus) continue;
+      change.leaves = !leaf.written || !change.cpus.ContainsAll(*leaf.written);
+      changes.push_back(std::move(change));
     }
   }
+  // Who has to leave a CPU does so before somebody else comes.
+  std::stable_partition(changes.begin(), changes.end(),
+                        [](const Change& change) { return change.leaves; });
   absl::Status result;
   for (const Change& change : changes) {
     const absl::Status status = WriteOne(change);
@@ -110,6 +116,43 @@ absl::StatusOr<Grant> Pinning::Claim(const std::string& owner,
   Release(owner);
   (void)SpreadLocked();  // the first failure is the one to tell
   return Annotate(spread, "clear the way for exclusive CPUs");
+}
+
+absl::StatusOr<Grant> Pinning::Resize(const std::string& owner,
+                                      Request request) {
+  request.numa = numa_;
+  const absl::MutexLock lock(&spreading_);
+  absl::StatusOr<Grant> grant;
+  {
+    const absl::MutexLock memory(&mutex_);
+    grant = allocator_.Resize(owner, request);
+    Measure();
+  }
+  PINION_RETURN_IF_ERROR(grant.status());
+  const absl::Status spread = SpreadLocked();
+  if (spread.ok()) return grant;
+  (void)UndoResizeLocked(owner);  // the first failure is the one to tell
+  return Annotate(spread, "change the exclusive CPUs");
+}
+
+void Pinning::KeepResize(const std::string& owner) {
+  const absl::MutexLock lock(&mutex_);
+  allocator_.KeepResize(owner);
+  Measure();
+}
+
+absl::Status Pinning::UndoResize(const std::string& owner) {
+  const absl::MutexLock lock(&spreading_);
+  return UndoResizeLocked(owner);
+}
+
+absl::Status Pinning::UndoResizeLocked(const std::string& owner) {
+  {
+    const absl::MutexLock memory(&mutex_);
+    allocator_.UndoResize(owner);
+    Measure();
+  }
+  return SpreadLocked();
 }
 
 absl::Status Pinning::Restore(const std::string& owner, const Grant& grant) {

@@ -53,6 +53,17 @@ class Pinning {
   absl::StatusOr<Grant> Claim(const std::string& owner, Request request)
       ABSL_LOCKS_EXCLUDED(spreading_, mutex_);
 
+  // Another number of exclusive CPUs for who has some (Allocator::Resize). It
+  // is on them when this returns, and who had to leave has left. Until
+  // KeepResize or UndoResize nobody gets what was given back. Nothing changes
+  // on an error.
+  absl::StatusOr<Grant> Resize(const std::string& owner, Request request)
+      ABSL_LOCKS_EXCLUDED(spreading_, mutex_);
+  // Memory only: others get what is free with the next Spread.
+  void KeepResize(const std::string& owner) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status UndoResize(const std::string& owner)
+      ABSL_LOCKS_EXCLUDED(spreading_, mutex_);
+
   // What an owner had before a restart, and leaves that there are already;
   // Spread writes them.
   absl::Status Restore(const std::string& owner, const Grant& grant)
@@ -93,11 +104,15 @@ class Pinning {
     CpuSet cpus;
     CpuSet mems;
     bool exclusive = false;
+    // Of CPUs that it may be on now.
+    bool leaves = true;
   };
 
   Change Wanted(const std::string& owner, const std::string& pod_cgroup) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status WriteOne(const Change& change)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(spreading_) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status UndoResizeLocked(const std::string& owner)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(spreading_) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status SpreadLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(spreading_)
       ABSL_LOCKS_EXCLUDED(mutex_);

@@ -175,9 +175,11 @@ TEST_F(CpusTest, AnnotationsAskAndAreChecked) {
   EXPECT_EQ(Cpus().owners_size(), 1);
 }
 
-TEST_F(CpusTest, TheCountStaysWhileTheContainerExists) {
+// Growing and shrinking: tests/vm/suites/cpu.sh, on more CPUs.
+TEST_F(CpusTest, ARefusedResizeChangesNothing) {
   RunPod("resized");
   ASSERT_TRUE(Create(100000).ok());
+  const std::string before = Cpus().DebugString();
   cri::UpdateContainerResourcesRequest request;
   request.set_container_id(id_);
   request.mutable_linux()->set_memory_limit_in_bytes(64 << 20);
@@ -186,10 +188,18 @@ TEST_F(CpusTest, TheCountStaysWhileTheContainerExists) {
   request.mutable_linux()->set_cpu_quota(50000);
   EXPECT_TRUE(
       absl::IsFailedPrecondition(bed_.client().Call(request, &response)));
+  const int64_t all = Cpus().cpus_size();
+  request.mutable_linux()->set_cpu_quota(all * 100000);
+  const absl::Status status = bed_.client().Call(request, &response);
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+  EXPECT_THAT(
+      std::string(status.message()),
+      HasSubstr(absl::StrCat(all - 1, " more exclusive CPUs do not fit")));
   request.mutable_linux()->set_cpu_quota(0);
   request.mutable_linux()->set_cpuset_cpus("0");
   EXPECT_TRUE(
       absl::IsFailedPrecondition(bed_.client().Call(request, &response)));
+  EXPECT_EQ(Cpus().DebugString(), before);
 }
 
 TEST_F(CpusTest, DaemonAndMonitorsStayOnTheReservedCpusContainersDoNot) {

@@ -2,7 +2,11 @@
 # cpu.policy = "static" under systemd, on 4 CPUs in 2 NUMA nodes: exclusive
 # CPUs, the shared pool around them, refusals, and all of it kept through a
 # killed daemon and reloads of systemd. CPU 0 is reserved.
+#   PINION_CPU_SAMPLES, PINION_CPU_SECONDS  how often it is looked, how long
+#                                           it is measured (1000, 10)
 set -uo pipefail
+samples=${PINION_CPU_SAMPLES:-1000}
+seconds=${PINION_CPU_SECONDS:-10}
 tree=$(cd "$(dirname "$0")/../../.." && pwd)
 # shellcheck source=tests/conformance/bed.sh
 source "$tree/tests/conformance/bed.sh"
@@ -56,38 +60,6 @@ housekeeping() {
   done | sort -u | tr '\n' ' '
 }
 
-# Every thread of these processes, looked at often while something runs: the
-# CPUs they were seen on (field 39 of stat, proc(5)). One that sleeps is still
-# where it last ran: it counts only once it has run since the first look.
-seen_on() {
-  python3 - "$@" <<'PY'
-import glob, re, sys
-
-def look(task):
-    """(CPU, state, how often it was switched), or None if it is gone."""
-    try:
-        stat = open(task + "/stat").read().rsplit(")", 1)[1].split()
-        status = open(task + "/status").read()
-    except OSError:
-        return None
-    return int(stat[36]), stat[0], sum(
-        map(int, re.findall(r"ctxt_switches:\s+(\d+)", status)))
-
-first, seen = {}, set()
-for _ in range(1000):
-    for pid in sys.argv[1:]:
-        for task in glob.glob(f"/proc/{pid}/task/*"):
-            now = look(task)
-            if now is None:
-                continue
-            cpu, state, switches = now
-            if state == "R" or first.setdefault(task, switches) != switches:
-                seen.add(cpu)
-print(*sorted(seen))
-PY
-}
-meets() { comm -12 <(tr ' ' '\n' <<<"$1" | sort) <(printf '%s\n' 2 3); }
-
 shrink_and_grow() {
   bed_step "a pinned container takes its CPUs from the others"
   run shared ""
@@ -105,16 +77,48 @@ shrink_and_grow() {
   check "monitors" 3 "$(monitors | wc -l)"
 }
 
-load() {
-  bed_step "load"
-  burn "$shared" 4
+# usage LEAF…: CPU seconds per second of each, while they run on.
+usage() {
+  python3 - "$seconds" "$@" <<'PY'
+import sys, time
+def used(leaf):
+    return int(open(leaf + "/cpu.stat").readline().split()[1]) / 1e6
+leaves = sys.argv[2:]
+began, before = time.monotonic(), [used(leaf) for leaf in leaves]
+time.sleep(float(sys.argv[1]))
+wall = time.monotonic() - began
+print(*(f"{(used(leaf) - was) / wall:.4f}"
+        for leaf, was in zip(leaves, before)))
+PY
+}
+# within WHAT EXPRESSION: of numbers, for Python.
+within() { check "$1 ($2)" True "$(python3 -c "print($2)")"; }
+
+# The promise of docs/cpu_pinning.md, measured: A has two CPUs, B the others.
+campaign() {
+  bed_step "A burns its two CPUs beside B ($seconds s, $samples looks)"
+  local a b alone a_used beside group
+  a=$(bed_leaf "$pinned") b=$(bed_leaf "$shared")
+  burn "$shared" 2
+  alone=$(usage "$b")
   burn "$pinned" 2
-  local others
-  others=$(cat "$(bed_leaf "$shared")"/cgroup.procs \
-    "$(bed_leaf "$shared")"/*/cgroup.procs)
-  # shellcheck disable=SC2046,SC2086  # Words on purpose.
-  check "CPUs of the pinned one that others were seen on" "" \
-    "$(meets "$(seen_on $others "$bed_daemon" $(monitors))")"
+  read -r a_used beside <<<"$(usage "$a" "$b")"
+  echo "A used $a_used of 2 CPUs; B $alone alone, $beside beside A"
+  within "A has its two CPUs" "$a_used >= 2 * 0.95"
+  within "B is disturbed by 5 % at most" "abs($beside / $alone - 1) <= 0.05"
+  # Execs come and go in B, and one of them burns, while it is looked.
+  (while :; do crictl exec -s "$shared" true; done) >/dev/null 2>&1 &
+  local execs=$!
+  # shellcheck disable=SC2046  # Words on purpose.
+  taskset -c 0-1 python3 "$tree/tests/vm/watch_cpus.py" --samples "$samples" \
+    --outside 2-3 "$b" $(find "$(bed_cgroup_root)" -name monitor) \
+    "$bed_daemon" --inside 2-3 "$a" >"$bed_scratch/watch" 2>&1
+  check "nobody else was seen on A's CPUs" 0 $?
+  cat "$bed_scratch/watch"
+  kill "$execs"
+  wait "$execs" 2>/dev/null
+  # B's loops end; A's go on through everything below.
+  for group in "$b"/exec-*; do echo 1 >"$group/cgroup.kill"; done
 }
 # burn CONTAINER N: N loops in it, from an exec.
 burn() {
@@ -135,10 +139,73 @@ refusals() {
   make partition "" '"cpu.pinion.dev/cpus": "1", "cpu.pinion.dev/isolation": "partition"'
   check_match "a partition" "Unimplemented.*partition" "$id"
   crictl rmp --force "$pod" >/dev/null 2>&1
-  check_match "another number of CPUs while it runs" "FailedPrecondition" \
-    "$(crictl update --cpu-quota 100000 "$pinned" 2>&1)"
   check_cpus "the pinned one" "$pinned" 2-3 "after refusals"
   check_cpus "the shared one" "$shared" 0-1 "after refusals"
+}
+
+# resize WHAT PERCENT: of a CPU, by quota and shares as the kubelet does.
+resize() {
+  crictl update --cpu-quota $(($2 * 1000)) --cpu-share $(($2 * 1024 / 100)) \
+    "$1" 2>&1
+}
+
+resizes() {
+  bed_step "in-place resize"
+  check_match "half a CPU less" "FailedPrecondition.*exclusive CPUs 2-3" \
+    "$(resize "$pinned" 150)"
+  check_match "more than there are" \
+    "ResourceExhausted.*2 more exclusive CPUs do not fit: 1 are free" \
+    "$(resize "$pinned" 400)"
+  check_match "CPUs by name" "FailedPrecondition" \
+    "$(crictl update --cpuset-cpus 1 "$pinned" 2>&1)"
+  check_cpus "the pinned one" "$pinned" 2-3 "after refused resizes"
+  check "its quota" "200000 100000" "$(cat "$(bed_leaf "$pinned")/cpu.max")"
+  check "one CPU more" "$pinned" "$(resize "$pinned" 300)"
+  check_cpus "the pinned one" "$pinned" 1-3 "with three"
+  check "its memory's nodes" 0-1 \
+    "$(cat "$(bed_leaf "$pinned")/cpuset.mems.effective")"
+  check "its quota" "300000 100000" "$(cat "$(bed_leaf "$pinned")/cpu.max")"
+  check_cpus "the shared one" "$shared" 0 "beside three"
+  bed_end_piniond KILL
+  bed_piniond
+  check_cpus "the pinned one" "$pinned" 1-3 "with three, after a restart"
+  check "two CPUs less" "$pinned" "$(resize "$pinned" 100)"
+  check_cpus "the pinned one" "$pinned" 2 "with one"
+  eventually 20 "the shared one has the others" 0-1,3 effective "$shared"
+  check "two again" "$pinned" "$(resize "$pinned" 200)"
+  check_cpus "the pinned one" "$pinned" 2-3 "with two again"
+  check_cpus "the shared one" "$shared" 0-1 "beside two again"
+}
+
+# What a container's first process, and a child of it, find themselves on.
+readonly tell='sed -n "s/^[CM][a-z]*s_allowed_list:\t//p" /proc/self/status'
+
+first_words() { crictl logs "$1" | tr '\n' ' '; }
+
+kubelet() {
+  bed_step "CPUs that a kubelet names"
+  write_pod named
+  pod=$(crictl runp "$bed_scratch/pod.json")
+  need "runp named" "$pod"
+  container named "$busybox" \
+    "\"command\": [\"sh\", \"-c\", $(python3 -c \
+      'import json, sys; print(json.dumps(sys.argv[1]))' \
+      "$tell; sh -c '$tell'; exec sleep 1000000")]" \
+    '"cpuset_cpus": "1,3", "cpuset_mems": "1"'
+  id=$(create named "$pod" 2>&1)
+  check "start" "$id" "$(crictl start "$id")"
+  eventually 20 "its first instructions, and a child's" "1,3 1 1,3 1 " \
+    first_words "$id"
+  check_cpus "the named one" "$id" 1,3 "at first"
+  check "other CPUs" "$id" "$(crictl update --cpuset-cpus 0-1 "$id" 2>&1)"
+  check_cpus "the named one" "$id" 0-1 "after an update"
+  check "other memory" "$id" "$(crictl update --cpuset-mems 0-1 "$id" 2>&1)"
+  check "memory of a process that runs" 0-1 "$(crictl exec -s "$id" \
+    sed -n 's/^Mems_allowed_list:\t//p' /proc/1/status)"
+  check_match "CPUs that there are not" "cpuset.cpus.*0-3" \
+    "$(crictl update --cpuset-cpus 2-7 "$id" 2>&1)"
+  check_cpus "the named one" "$id" 0-1 "after a refusal"
+  check_match "gone" "$pod" "$(crictl rmp --force "$pod" 2>&1)"
 }
 
 # check_all WHEN
@@ -192,8 +259,10 @@ ends() {
 bed_start
 check_match pull "sha256:" "$(crictl pull "$busybox" 2>&1)"
 shrink_and_grow
-load
+campaign
 refusals
+resizes
+kubelet
 restarts
 ends
 crictl rmp --all --force >/dev/null 2>&1

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 #include <string>
 
@@ -105,6 +106,80 @@ TEST(AllocatorTest, RestoresWhatDoesNotContradict) {
   EXPECT_EQ(cpus.grants().size(), 1u);
 }
 
+TEST(AllocatorTest, GrowsKeepingWhatThereIs) {
+  Allocator cpus = Of(OneSocket(), "0,4");
+  EXPECT_EQ(Granted(cpus.Allocate("a", {.count = 1})), "1");
+  EXPECT_EQ(Granted(cpus.Allocate("b", {.count = 2})), "2,6");
+  // The sibling of what it has, then another core.
+  EXPECT_EQ(Granted(cpus.Resize("a", {.count = 2})), "1,5");
+  cpus.KeepResize("a");
+  EXPECT_EQ(Granted(cpus.Resize("a", {.count = 4})), "1,3,5,7");
+  cpus.KeepResize("a");
+  const auto refused = cpus.Resize("a", {.count = 6});
+  EXPECT_TRUE(absl::IsResourceExhausted(refused.status()));
+  EXPECT_EQ(refused.status().message(),
+            "2 more exclusive CPUs do not fit: 0 are free");
+  EXPECT_EQ(cpus.grants().at("a").cpus, Cpus("1,3,5,7"));
+  EXPECT_TRUE(absl::IsNotFound(cpus.Resize("c", {.count = 1}).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(cpus.Resize("a", {}).status()));
+}
+
+TEST(AllocatorTest, WhatIsGivenBackIsNobodysUntilTheResizeIsKept) {
+  Allocator cpus = Of(OneSocket(), "0,4");
+  ASSERT_TRUE(cpus.Allocate("a", {.count = 6}).ok());
+  EXPECT_EQ(Granted(cpus.Resize("a", {.count = 2})), "1,5");
+  EXPECT_FALSE(cpus.Allocate("b", {.count = 1}).ok());
+  EXPECT_EQ(cpus.Shared(), Cpus("0,4"));
+  cpus.UndoResize("a");
+  EXPECT_EQ(cpus.grants().at("a").cpus, Cpus("1-3,5-7"));
+  cpus.UndoResize("a");
+  ASSERT_TRUE(cpus.Resize("a", {.count = 2}).ok());
+  cpus.KeepResize("a");
+  EXPECT_EQ(Granted(cpus.Allocate("b", {.count = 4})), "2-3,6-7");
+  ASSERT_TRUE(cpus.Resize("a", {.count = 1}).ok());
+  cpus.Release("a");
+  EXPECT_EQ(cpus.Free(), Cpus("1,5"));
+}
+
+TEST(AllocatorTest, ResizesWithinTheNode) {
+  const Request two = {.count = 2, .numa = NumaPolicy::kSingleNode};
+  const Request six = {.count = 6, .numa = NumaPolicy::kSingleNode};
+  const Request eight = {.count = 8, .numa = NumaPolicy::kSingleNode};
+  Allocator cpus = Of(TwoSockets(), "0,6");
+  ASSERT_TRUE(cpus.Allocate("x", {.count = 4, .node = 0}).ok());
+  EXPECT_EQ(Granted(cpus.Allocate("a", two)), "1,7");
+  EXPECT_EQ(Granted(cpus.Resize("a", six)), "1,3,5,7,9,11");
+  cpus.KeepResize("a");
+  cpus.Release("x");
+  EXPECT_TRUE(absl::IsResourceExhausted(cpus.Resize("a", eight).status()));
+  EXPECT_EQ(Granted(cpus.Resize("a", {.count = 8})), "1-3,5,7-9,11");
+  EXPECT_EQ(cpus.grants().at("a").nodes, Cpus("0-1"));
+  cpus.KeepResize("a");
+  // One node is enough again.
+  EXPECT_EQ(Granted(cpus.Resize("a", {.count = 1})), "1");
+  cpus.UndoResize("a");
+  EXPECT_EQ(Granted(cpus.Resize("a", {.count = 4})), "1,3,7,9");
+}
+
+TEST(AllocatorTest, ResizesOwnCores) {
+  Allocator cpus = Of(OneSocket(), "0,4");
+  const auto own = [](size_t count) {
+    return Request{.count = count, .own_cores = true};
+  };
+  ASSERT_TRUE(cpus.Allocate("a", own(1)).ok());
+  EXPECT_EQ(Granted(cpus.Resize("a", own(2))), "1,5");
+  cpus.KeepResize("a");
+  const auto three = cpus.Resize("a", own(3));
+  EXPECT_EQ(Granted(three), "1-2,5");
+  EXPECT_EQ(three->idle, Cpus("6"));
+  cpus.KeepResize("a");
+  const auto one = cpus.Resize("a", own(1));
+  EXPECT_EQ(Granted(one), "2");
+  EXPECT_EQ(one->idle, Cpus("6"));
+  cpus.KeepResize("a");
+  EXPECT_EQ(cpus.Free(), Cpus("1,3,5,7"));
+}
+
 void RequireInvariants(const Allocator& cpus) {
   CpuSet seen;
   for (const auto& [owner, grant] : cpus.grants()) {
@@ -138,6 +213,24 @@ TEST(AllocatorTest, KeepsItsPromisesThroughAMillionRandomSteps) {
       request.own_cores = random() % 4 == 0;
       const bool had = cpus.grants().count(owner) != 0;
       const size_t free = cpus.Free().size();
+      if (had && random() % 2 == 0) {
+        const CpuSet before = cpus.grants().at(owner).cpus;
+        const auto resized = cpus.Resize(owner, request);
+        if (!resized.ok()) {
+          ASSERT_EQ(cpus.grants().at(owner).cpus, before);
+          continue;
+        }
+        ASSERT_EQ(resized->cpus.size(), request.count);
+        ASSERT_EQ(resized->cpus.SizeOfBoth(before),
+                  std::min(before.size(), request.count));
+        if (random() % 2 == 0) {
+          cpus.KeepResize(owner);
+        } else {
+          cpus.UndoResize(owner);
+          ASSERT_EQ(cpus.Free().size(), free);
+        }
+        continue;
+      }
       const auto grant = cpus.Allocate(owner, request);
       if (had) continue;
       if (grant.ok()) {

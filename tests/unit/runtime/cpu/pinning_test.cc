@@ -133,6 +133,40 @@ TEST_F(PinningTest, ExclusiveCpusThatTheSliceLacksAreRefused) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("\"1\""));
 }
 
+TEST_F(PinningTest, GrowingWaitsUntilTheOthersHaveLeft) {
+  ASSERT_TRUE(pinning_.Claim("a", Count(2)).ok());
+  ASSERT_TRUE(pinning_.Enter("a", "/r").ok());
+  ASSERT_TRUE(pinning_.Enter("b", "/p").ok());
+  TakeWrites();
+  ASSERT_TRUE(pinning_.Resize("a", Count(4)).ok());
+  EXPECT_THAT(TakeWrites(), ElementsAre("/p/b=0,3-4,7", "/r/a=1-2,5-6@0"));
+  pinning_.KeepResize("a");
+  // It leaves first, and nobody comes before that is kept.
+  ASSERT_TRUE(pinning_.Resize("a", Count(2)).ok());
+  EXPECT_THAT(TakeWrites(), ElementsAre("/r/a=1,5@0"));
+  EXPECT_THAT(metrics_->Render(), HasSubstr("pinion_cpu_exclusive 4\n"));
+  pinning_.KeepResize("a");
+  EXPECT_THAT(metrics_->Render(), HasSubstr("pinion_cpu_exclusive 2\n"));
+  ASSERT_TRUE(pinning_.Spread().ok());
+  EXPECT_THAT(TakeWrites(), ElementsAre("/p/b=0,2-4,6-7"));
+}
+
+TEST_F(PinningTest, AnUndoneResizeBringsEverybodyBack) {
+  ASSERT_TRUE(pinning_.Claim("a", Count(2)).ok());
+  ASSERT_TRUE(pinning_.Enter("a", "/r").ok());
+  ASSERT_TRUE(pinning_.Enter("b", "/p").ok());
+  ASSERT_TRUE(pinning_.Resize("a", Count(4)).ok());
+  TakeWrites();
+  ASSERT_TRUE(pinning_.UndoResize("a").ok());
+  EXPECT_THAT(TakeWrites(), ElementsAre("/r/a=1,5@0", "/p/b=0,2-4,6-7"));
+  // The slice of its pod has no more.
+  effective_["/r/a"] = Cpus("1,5");
+  EXPECT_TRUE(
+      absl::IsFailedPrecondition(pinning_.Resize("a", Count(4)).status()));
+  EXPECT_EQ(pinning_.View().grants.at("a").cpus, Cpus("1,5"));
+  EXPECT_EQ(pinning_.View().shared, Cpus("0,2-4,6-7"));
+}
+
 TEST_F(PinningTest, LeavesThatAreGoneAreForgotten) {
   ASSERT_TRUE(pinning_.Enter("b", "/p").ok());
   errors_["/p/b"] = absl::NotFoundError("gone");
