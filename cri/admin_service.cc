@@ -120,6 +120,7 @@ absl::Status AdminRpcs::Cpus(const admin::v1::CpusRequest&,
     added->set_container_name(owner.container_name);
     added->set_cpus(owner.cpus.ToString());
     added->set_idle(owner.idle.ToString());
+    added->set_partition(owner.partition);
   }
   return absl::OkStatus();
 }

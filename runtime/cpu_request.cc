@@ -57,14 +57,14 @@ absl::Status ReadAnnotation(const std::string& key, const std::string& value,
     return absl::OkStatus();
   }
   if (name == "isolation") {
-    if (value == "none") return absl::OkStatus();
-    if (value != "partition") {
-      return Malformed(key, value, "\"none\" or \"partition\"");
+    if (value == "partition") {
+      request.partition = cpu::Partition::kIsolated;
+    } else if (value == "root") {
+      request.partition = cpu::Partition::kRoot;
+    } else if (value != "none") {
+      return Malformed(key, value, "\"none\", \"root\" or \"partition\"");
     }
-    return absl::UnimplementedError(absl::StrCat(
-        "annotation ", key, " = \"partition\": this version gives exclusive ",
-        "CPUs, but makes no isolated cpuset partition of them; leave the ",
-        "annotation out"));
+    return absl::OkStatus();
   }
   return absl::InvalidArgumentError(
       absl::StrCat("annotation ", key, " is unknown; there are ", kPrefix,

@@ -20,7 +20,7 @@ bool NamesCpus(const state::Resources& resources);
 // None: it runs in the shared pool. Asked for by a quota of whole CPUs, as
 // Guaranteed pods have it (shares, if given, say the same number), or by the
 // pod's annotations cpu.pinion.dev/…. InvalidArgument: an annotation is
-// malformed or unknown; Unimplemented: an isolated partition.
+// malformed or unknown.
 absl::StatusOr<std::optional<cpu::Request>> CpuRequestOf(
     const state::PodSpec& pod, const state::Resources& resources);
 

@@ -26,6 +26,8 @@ struct CpuOwner {
   std::string container_name;
   CpuSet cpus;
   CpuSet idle;
+  // cpuset.cpus.partition, if it is to be one; else empty.
+  std::string partition;
 };
 
 struct CpuView {

@@ -11,6 +11,9 @@
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "os/unique_fd.h"
+#include "runtime/cgroup/container_cgroup.h"
+#include "runtime/cgroup/partition.h"
 #include "runtime/cpu/topology.h"
 #include "runtime/cpu_request.h"
 #include "runtime/operations.h"
@@ -36,6 +39,30 @@ void Record(const cpu::Grant& grant, state::ContainerRecord& record) {
   record.mutable_exclusive_cpus()->set_idle(grant.idle.ToString());
 }
 
+// A partition of the leaf, or of one that is gone: then the cgroups above it
+// that are still there.
+absl::Status SetPartition(const cgroup::ContainerCgroups& cgroups,
+                          const std::string& pod_cgroup,
+                          const std::string& leaf, const CpuSet& cpus,
+                          cpu::Partition partition) {
+  const auto dir = cgroups.Open(pod_cgroup, leaf);
+  if (partition != cpu::Partition::kNone) {
+    PINION_RETURN_IF_ERROR(dir.status());
+    return cgroup::MakePartition(
+        dir->get(), cpus,
+        partition == cpu::Partition::kRoot ? "root" : "isolated");
+  }
+  if (dir.ok()) return cgroup::EndPartition(dir->get(), cpus);
+  std::string above = pod_cgroup;
+  while (above.size() > 1) {
+    const auto there = cgroups.Open(above);
+    if (there.ok()) return cgroup::GiveBackExclusive(there->get(), cpus);
+    if (!absl::IsNotFound(there.status())) return there.status();
+    above.erase(above.rfind('/'));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<cpu::Grant> GrantOf(const state::ExclusiveCpus& recorded) {
   cpu::Grant grant;
   PINION_ASSIGN_OR_RETURN(grant.cpus, CpuSet::Parse(recorded.cpus()));
@@ -45,7 +72,13 @@ absl::StatusOr<cpu::Grant> GrantOf(const state::ExclusiveCpus& recorded) {
 
 // Its grant of before the restart; what contradicts goes to the shared pool.
 void RestoreGrant(Context& context, Container& container) {
-  const auto grant = GrantOf(container.record.Get()->exclusive_cpus());
+  auto grant = GrantOf(container.record.Get()->exclusive_cpus());
+  if (grant.ok()) {
+    const auto record = container.record.Get();
+    const auto request = CpuRequestOf(container.pod->record.Get()->spec(),
+                                      record->spec().resources());
+    if (request.ok() && *request) grant->partition = (*request)->partition;
+  }
   const absl::Status status =
       grant.ok() ? context.pinning->Restore(container.id, *grant)
                  : grant.status();
@@ -57,6 +90,14 @@ void RestoreGrant(Context& context, Container& container) {
     return true;
   });
   context.records->SaveLater(changed);
+}
+
+// As the kernel has it now; "-" before the container starts.
+std::string PartitionState(Context& context, const std::string& pod_cgroup,
+                           const std::string& leaf) {
+  const auto dir = context.deps.container_cgroups->Open(pod_cgroup, leaf);
+  if (!dir.ok()) return "-";
+  return cgroup::PartitionOf(dir->get()).value_or("-");
 }
 
 bool MayRun(const state::ContainerRecord& record) {
@@ -82,6 +123,11 @@ absl::Status MakePinning(Context& context) {
           const CpuSet& cpus, const CpuSet& mems) {
         return cgroups->SetCpus(pod_cgroup, leaf, cpus, mems);
       },
+      [cgroups = context.deps.container_cgroups](
+          const std::string& pod_cgroup, const std::string& leaf,
+          const CpuSet& cpus, cpu::Partition partition) {
+        return SetPartition(*cgroups, pod_cgroup, leaf, cpus, partition);
+      },
       *context.deps.metrics);
   return absl::OkStatus();
 }
@@ -92,6 +138,12 @@ absl::Status ClaimCpus(Context& context, const state::PodRecord& pod,
   PINION_ASSIGN_OR_RETURN(const std::optional<cpu::Request> request,
                           CpuRequestOf(pod.spec(), record.spec().resources()));
   if (!request) return absl::OkStatus();
+  if (request->partition != cpu::Partition::kNone) {
+    PINION_ASSIGN_OR_RETURN(const os::UniqueFd cgroup,
+                            context.deps.container_cgroups->Open(pod.cgroup()));
+    PINION_RETURN_IF_ERROR_AS(cgroup::CheckPartitions(cgroup.get()),
+                              "cpu.pinion.dev/isolation");
+  }
   PINION_ASSIGN_OR_RETURN(const cpu::Grant grant,
                           context.pinning->Claim(record.id(), *request));
   Record(grant, record);
@@ -221,6 +273,9 @@ absl::StatusOr<CpuView> ViewCpus(Context& context) {
       owner.container_name = (*container)->record.Get()->spec().name();
       owner.pod_name = pod->spec().name();
       owner.pod_namespace = pod->spec().namespace_();
+      if (grant.partition != cpu::Partition::kNone) {
+        owner.partition = PartitionState(context, pod->cgroup(), id);
+      }
     }
     view.owners.push_back(std::move(owner));
   }

@@ -153,6 +153,7 @@ absl::StatusOr<int> RunCpus(const CommandLine& line) {
                               owner.container_name());
     PINION_ASSIGN_OR_RETURN(added.cpus, CpuSet::Parse(owner.cpus()));
     PINION_ASSIGN_OR_RETURN(added.idle, CpuSet::Parse(owner.idle()));
+    added.partition = owner.partition();
   }
   Print(line.json ? CpuMapJson(map) : RenderCpuMap(map, Terminal::OfStdout()));
   return 0;

@@ -94,6 +94,9 @@ std::string Owners(const CpuMap& map) {
     if (!owner.idle.empty()) {
       absl::StrAppend(&number, " + ", owner.idle.size(), " idle");
     }
+    if (!owner.partition.empty()) {
+      absl::StrAppend(&number, ", partition: ", owner.partition);
+    }
     table.push_back({std::string(1, LetterOf(i)), owner.cpus.ToString(), number,
                      nodes.ToString(),
                      absl::StrCat(owner.name, " (",
@@ -155,7 +158,8 @@ std::string CpuMapJson(const CpuMap& map) {
     owners.push_back({{"container_id", owner.container_id},
                       {"container", owner.name},
                       {"cpus", owner.cpus.ToString()},
-                      {"idle", owner.idle.ToString()}});
+                      {"idle", owner.idle.ToString()},
+                      {"partition", owner.partition}});
   }
   const nlohmann::json root = {{"policy", map.policy},
                                {"cpus", cpus},

@@ -24,6 +24,7 @@ struct CpuMapOwner {
   std::string name;  // "namespace/pod/container"
   CpuSet cpus;
   CpuSet idle;
+  std::string partition;  // cpuset.cpus.partition; empty: it is to be none
 };
 
 struct CpuMap {

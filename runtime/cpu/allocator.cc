@@ -142,7 +142,8 @@ absl::StatusOr<Grant> Allocator::Allocate(const std::string& owner,
   PINION_RETURN_IF_ERROR(CheckRequest(topology_, request));
   const std::optional<CpuSet> taken = TakeByNode(request, Free());
   if (!taken) return DoesNotFit(request);
-  const Grant grant = Split(topology_, *taken, request.count);
+  Grant grant = Split(topology_, *taken, request.count);
+  grant.partition = request.partition;
   grants_[owner] = grant;
   return grant;
 }
@@ -155,6 +156,7 @@ Grant Allocator::Shrink(const Grant& grant, const Request& request) const {
     if (there.size() > most.size()) most = there;
   }
   Grant smaller;
+  smaller.partition = grant.partition;
   smaller.cpus =
       *TakeCpus(topology_, most.size() >= request.count ? most : grant.cpus,
                 request.count);

@@ -25,6 +25,9 @@ enum class NumaPolicy {
   kSingleNode,  // on one node, or not at all
 };
 
+// Whether the CPUs are a cpuset partition (runtime/cgroup/partition.h).
+enum class Partition { kNone, kRoot, kIsolated };
+
 struct Request {
   size_t count = 0;  // at least 1
   NumaPolicy numa = NumaPolicy::kBestEffort;
@@ -32,12 +35,14 @@ struct Request {
   // Nobody else runs on a sibling of these CPUs: whole cores are taken, and
   // those of their CPUs that are not asked for stay idle.
   bool own_cores = false;
+  Partition partition = Partition::kNone;
 };
 
 struct Grant {
   CpuSet cpus;
   CpuSet idle;   // own_cores: taken with the others, used by nobody
   CpuSet nodes;  // that cpus are on: for cpuset.mems
+  Partition partition = Partition::kNone;
 
   bool operator==(const Grant&) const = default;
 };

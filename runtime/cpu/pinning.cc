@@ -9,10 +9,11 @@
 namespace pinion::cpu {
 
 Pinning::Pinning(Allocator allocator, NumaPolicy numa, Write write,
-                 metrics::Registry& metrics)
+                 SetPartition set_partition, metrics::Registry& metrics)
     : topology_(allocator.topology()),
       numa_(numa),
       write_(std::move(write)),
+      set_partition_(std::move(set_partition)),
       exclusive_(metrics.AddGauge("pinion_cpu_exclusive",
                                   "CPUs that belong to one container each, "
                                   "idle siblings included.")),
@@ -41,12 +42,34 @@ Pinning::Change Pinning::Wanted(const std::string& owner,
     change.cpus = allocator_.Shared();
   } else {
     change.cpus = grant->second.cpus;
+    change.partition = grant->second.partition;
     if (numa_ != NumaPolicy::kNone) change.mems = grant->second.nodes;
   }
   return change;
 }
 
-absl::Status Pinning::WriteOne(const Change& change) {
+absl::Status Pinning::EndPartition(const Change& change) {
+  PINION_RETURN_IF_ERROR(set_partition_(change.pod_cgroup, change.owner,
+                                        change.partitioned, Partition::kNone));
+  const absl::MutexLock lock(&mutex_);
+  const auto leaf = leaves_.find(change.owner);
+  if (leaf != leaves_.end()) leaf->second.partition = CpuSet();
+  return absl::OkStatus();
+}
+
+// Before anybody else makes one of the same CPUs.
+absl::Status Pinning::EndForgottenPartitions() {
+  std::vector<Change> forgotten;
+  {
+    const absl::MutexLock lock(&mutex_);
+    forgotten.swap(forgotten_);
+  }
+  absl::Status result;
+  for (const Change& change : forgotten) result.Update(EndPartition(change));
+  return result;
+}
+
+absl::Status Pinning::WriteCpus(const Change& change) {
   const auto effective =
       write_(change.pod_cgroup, change.owner, change.cpus, change.mems);
   const absl::MutexLock lock(&mutex_);
@@ -72,12 +95,35 @@ absl::Status Pinning::WriteOne(const Change& change) {
   return absl::OkStatus();
 }
 
+absl::Status Pinning::MakePartition(const Change& change) {
+  {
+    const absl::MutexLock lock(&mutex_);
+    const auto leaf = leaves_.find(change.owner);
+    if (leaf == leaves_.end()) return absl::OkStatus();  // forgotten meanwhile
+    // Noted before it is made: whoever forgets the leaf now ends it.
+    leaf->second.partition = change.cpus;
+  }
+  return set_partition_(change.pod_cgroup, change.owner, change.cpus,
+                        change.partition);
+}
+
+absl::Status Pinning::WriteOne(const Change& change) {
+  if (!change.partitioned.empty()) {
+    PINION_RETURN_IF_ERROR(EndPartition(change));
+  }
+  PINION_RETURN_IF_ERROR(WriteCpus(change));
+  return change.partition == Partition::kNone ? absl::OkStatus()
+                                              : MakePartition(change);
+}
+
 absl::Status Pinning::SpreadLocked() {
+  absl::Status result = EndForgottenPartitions();
   std::vector<Change> changes;
   {
     const absl::MutexLock lock(&mutex_);
     for (const auto& [owner, leaf] : leaves_) {
       Change change = Wanted(owner, leaf.pod_cgroup);
+      change.partitioned = leaf.partition;
       if (leaf.written == change.cpus) continue;
       change.leaves = !leaf.written || !change.cpus.ContainsAll(*leaf.written);
       changes.push_back(std::move(change));
@@ -86,7 +132,6 @@ absl::Status Pinning::SpreadLocked() {
   // Who has to leave a CPU does so before somebody else comes.
   std::stable_partition(changes.begin(), changes.end(),
                         [](const Change& change) { return change.leaves; });
-  absl::Status result;
   for (const Change& change : changes) {
     const absl::Status status = WriteOne(change);
     // A leaf that is gone has nothing that could run anywhere.
@@ -164,7 +209,7 @@ absl::Status Pinning::Restore(const std::string& owner, const Grant& grant) {
 
 void Pinning::Watch(const std::string& owner, const std::string& pod_cgroup) {
   const absl::MutexLock lock(&mutex_);
-  leaves_[owner] = {pod_cgroup, std::nullopt};
+  leaves_[owner] = {pod_cgroup, std::nullopt, CpuSet()};
 }
 
 absl::Status Pinning::Enter(const std::string& owner,
@@ -173,10 +218,11 @@ absl::Status Pinning::Enter(const std::string& owner,
   Change change;
   {
     const absl::MutexLock memory(&mutex_);
-    leaves_[owner] = {pod_cgroup, std::nullopt};
+    leaves_[owner] = {pod_cgroup, std::nullopt, CpuSet()};
     change = Wanted(owner, pod_cgroup);
   }
-  absl::Status status = WriteOne(change);
+  absl::Status status = EndForgottenPartitions();
+  if (status.ok()) status = WriteOne(change);
   // Who could not leave its CPUs before must have left them now.
   if (status.ok() && change.exclusive) status = SpreadLocked();
   if (status.ok()) return status;
@@ -196,7 +242,16 @@ bool Pinning::Release(const std::string& owner) {
 bool Pinning::Forget(const std::string& owner) {
   const bool had = Release(owner);
   const absl::MutexLock lock(&mutex_);
-  leaves_.erase(owner);
+  const auto leaf = leaves_.find(owner);
+  if (leaf == leaves_.end()) return had;
+  if (!leaf->second.partition.empty()) {
+    Change change;
+    change.owner = owner;
+    change.pod_cgroup = leaf->second.pod_cgroup;
+    change.partitioned = leaf->second.partition;
+    forgotten_.push_back(std::move(change));
+  }
+  leaves_.erase(leaf);
   return had;
 }
 

@@ -37,6 +37,12 @@ class Pinning {
       const std::string& pod_cgroup, const std::string& leaf,
       const CpuSet& cpus, const CpuSet& mems)>;
 
+  // Makes a leaf whose cpuset.cpus are `cpus` a partition, or, with kNone, an
+  // ordinary cgroup again; success if there is no such leaf then.
+  using SetPartition = std::function<absl::Status(
+      const std::string& pod_cgroup, const std::string& leaf,
+      const CpuSet& cpus, Partition partition)>;
+
   struct Pools {
     CpuSet reserved;
     CpuSet shared;
@@ -46,7 +52,7 @@ class Pinning {
   // `numa` is that of every request. For the gauges pinion_cpu_exclusive and
   // pinion_cpu_shared_pool: `metrics`, which outlives the object.
   Pinning(Allocator allocator, NumaPolicy numa, Write write,
-          metrics::Registry& metrics);
+          SetPartition set_partition, metrics::Registry& metrics);
 
   // Exclusive CPUs; everybody else has left them when it returns. Errors are
   // the allocator's, or that somebody cannot leave; nothing changes then.
@@ -97,6 +103,8 @@ class Pinning {
   struct Leaf {
     std::string pod_cgroup;
     std::optional<CpuSet> written;
+    // Empty: it is none.
+    CpuSet partition;
   };
   struct Change {
     std::string owner;
@@ -104,12 +112,24 @@ class Pinning {
     CpuSet cpus;
     CpuSet mems;
     bool exclusive = false;
+    Partition partition = Partition::kNone;
+    // The partition that the leaf is.
+    CpuSet partitioned;
     // Of CPUs that it may be on now.
     bool leaves = true;
   };
 
   Change Wanted(const std::string& owner, const std::string& pod_cgroup) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Before its CPUs change, and where the leaf is gone.
+  absl::Status EndPartition(const Change& change)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(spreading_) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status EndForgottenPartitions()
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(spreading_) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status MakePartition(const Change& change)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(spreading_) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status WriteCpus(const Change& change)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(spreading_) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status WriteOne(const Change& change)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(spreading_) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status UndoResizeLocked(const std::string& owner)
@@ -121,6 +141,7 @@ class Pinning {
   const Topology topology_;
   const NumaPolicy numa_;
   const Write write_;
+  const SetPartition set_partition_;
   metrics::Gauge& exclusive_;
   metrics::Gauge& shared_pool_;
 
@@ -129,6 +150,8 @@ class Pinning {
   mutable absl::Mutex mutex_;
   Allocator allocator_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Leaf> leaves_ ABSL_GUARDED_BY(mutex_);
+  // Partitions of leaves that were forgotten.
+  std::vector<Change> forgotten_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace pinion::cpu

@@ -8,6 +8,7 @@
 #include "base/status_macros.h"
 #include "os/file.h"
 #include "runtime/cgroup/container_cgroup.h"
+#include "runtime/cgroup/partition.h"
 #include "tests/support/fake_kernel.h"
 
 namespace pinion::testing_support {
@@ -154,6 +155,22 @@ absl::StatusOr<CpuSet> ContainerCgroups::SetCpus(const std::string& pod_path,
   }
   return cpus;
 }
+
+absl::Status CheckPartitions(int) { return FakeKernel::Get().Call(); }
+
+absl::Status MakePartition(int, const CpuSet&, const std::string&) {
+  return FakeKernel::Get().Call();
+}
+
+absl::Status EndPartition(int, const CpuSet&) {
+  return FakeKernel::Get().Call();
+}
+
+absl::Status GiveBackExclusive(int, const CpuSet&) {
+  return FakeKernel::Get().Call();
+}
+
+absl::StatusOr<std::string> PartitionOf(int) { return "isolated"; }
 
 absl::Status ContainerCgroups::SetDevices(int, const std::vector<DeviceRule>&) {
   return FakeKernel::Get().Call();

@@ -50,46 +50,60 @@ def threads(what):
             continue
 
 
+def switches(status):
+    return sum(map(int, re.findall(r"ctxt_switches:\s+(\d+)", status)))
+
+
 class Watch:
+    # How many looks apart a thread's affinity is read again.
+    EVERY = 50
+
     def __init__(self, cpus, inside):
         self.cpus = cpus
         self.inside = inside
-        self.first = None  # switches of threads at the first look
-        self.seen = {}  # CPU: how often
+        self.looks = 0
+        self.first = {}  # switches of the threads of the first look
+        self.seen = {}  # CPU: how often something ran there
         self.threads = set()
         self.violations = set()
 
     def wrong(self, cpus):
         return cpus - self.cpus if self.inside else cpus & self.cpus
 
+    def check_allowed(self, task, name):
+        """Also notes how often it was switched, at the first look."""
+        status = read(task / "status")
+        found = re.search(r"Cpus_allowed_list:\s+(\S+)", status)
+        if not found:
+            return
+        if self.looks == 0:
+            self.first[task] = switches(status)
+        if self.wrong(cpus_of(found[1])):
+            self.violations.add(f"{name} may run on {found[1]}")
+
+    def has_run(self, task):
+        """Since the first look, or it was not there then."""
+        return self.first.get(task) != switches(read(task / "status"))
+
     def look(self, what):
-        now = {}
         for task in (task for one in what for task in threads(one)):
             stat = read(task / "stat")
-            status = read(task / "status")
-            if not stat or "Cpus_allowed_list" not in status:
+            if not stat:
                 continue
             name, fields = stat.rsplit(")", 1)
+            name += ")"
             fields = fields.split()
             state, cpu = fields[0], int(fields[36])
-            switches = sum(map(int, re.findall(r"ctxt_switches:\s+(\d+)",
-                                               status)))
-            now[task] = switches
             if state in "ZX":
                 continue
-            self.threads.add(task)
-            allowed = cpus_of(re.search(r"Cpus_allowed_list:\s+(\S+)",
-                                        status)[1])
-            if self.wrong(allowed):
-                self.violations.add(f"{name}) may run on {sorted(allowed)}")
-            old = self.first is None or self.first.get(task) == switches
-            if old and state != "R":
-                continue
-            self.seen[cpu] = self.seen.get(cpu, 0) + 1
-            if self.wrong({cpu}):
-                self.violations.add(f"{name}) was seen on CPU {cpu}")
-        if self.first is None:
-            self.first = now
+            if task not in self.threads or self.looks % self.EVERY == 0:
+                self.threads.add(task)
+                self.check_allowed(task, name)
+            if state == "R":
+                self.seen[cpu] = self.seen.get(cpu, 0) + 1
+            if self.wrong({cpu}) and (state == "R" or self.has_run(task)):
+                self.violations.add(f"{name} was seen on CPU {cpu}")
+        self.looks += 1
 
 
 def main():
@@ -111,7 +125,7 @@ def main():
         seen = " ".join(f"{cpu}:{count}" for cpu, count in
                         sorted(watch.seen.items()))
         print(f"{where} {sorted(watch.cpus)}: {options.samples} looks, "
-              f"{len(watch.threads)} threads, seen on {seen or 'none'}")
+              f"{len(watch.threads)} threads, seen running on (CPU:times) {seen or 'none'}")
         for violation in sorted(watch.violations):
             print(f"VIOLATION: {violation}")
         failed = failed or bool(watch.violations) or not watch.seen

@@ -99,10 +99,11 @@ TEST(CpuRequestTest, RefusesWhatItDoesNotUnderstand) {
   }
 }
 
-TEST(CpuRequestTest, SaysThatThereAreNoPartitionsYet) {
+TEST(CpuRequestTest, KnowsPartitions) {
   const auto request = CpuRequestOf(
       Pod({{"cpu.pinion.dev/isolation", "partition"}}), Quota(200000));
-  EXPECT_TRUE(absl::IsUnimplemented(request.status()));
+  ASSERT_TRUE(request.ok() && *request) << request.status();
+  EXPECT_EQ((*request)->partition, cpu::Partition::kIsolated);
 }
 
 TEST(CpuRequestTest, AnnotationsNeedThePolicy) {

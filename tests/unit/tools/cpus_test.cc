@@ -19,7 +19,7 @@ CpuMap Small() {
   for (int id = 0; id < 4; ++id) map.cpus.push_back({id, id, id / 2, id / 2});
   map.reserved = Cpus("0");
   map.shared = Cpus("0-1");
-  map.owners = {{"0123456789abcdef", "default/fast/main", Cpus("2-3"), {}}};
+  map.owners = {{"0123456789abcdef", "default/fast/main", Cpus("2-3"), {}, ""}};
   return map;
 }
 
@@ -41,7 +41,8 @@ CpuMap Recorded(const std::string& machine, std::string_view reserved) {
   map.reserved = cpus->reserved();
   map.shared = cpus->Shared();
   for (const auto& [owner, grant] : cpus->grants()) {
-    map.owners.push_back({"0123456789abcdef", owner, grant.cpus, grant.idle});
+    map.owners.push_back(
+        {"0123456789abcdef", owner, grant.cpus, grant.idle, ""});
   }
   return map;
 }
@@ -154,9 +155,17 @@ TEST(CpusTest, MoreOwnersThanLetters) {
     map.cpus.push_back({id, id, 0, 0});
     CpuSet one;
     one.Add(id);
-    map.owners.push_back({"id", "a/b/c", one, {}});
+    map.owners.push_back({"id", "a/b/c", one, {}, ""});
   }
   EXPECT_THAT(RenderCpuMap(map, Terminal()), HasSubstr("[8][9][#]"));
+}
+
+TEST(CpusTest, APartitionIsShownAsTheKernelHasIt) {
+  CpuMap map = Small();
+  map.owners[0].partition = "isolated";
+  EXPECT_THAT(RenderCpuMap(map, Terminal()),
+              HasSubstr("A  2-3   2, partition: isolated  1     default"));
+  EXPECT_THAT(CpuMapJson(map), HasSubstr("\"partition\": \"isolated\""));
 }
 
 TEST(CpusTest, Json) {

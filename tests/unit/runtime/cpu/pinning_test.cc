@@ -30,6 +30,14 @@ class PinningTest : public ::testing::Test {
                    const CpuSet& cpus, const CpuSet& mems) {
               return Write(absl::StrCat(pod, "/", leaf), cpus, mems);
             },
+            [this](const std::string& pod, const std::string& leaf,
+                   const CpuSet& cpus, Partition partition) {
+              writes_.push_back(
+                  absl::StrCat(partition == Partition::kNone ? "end " : "make ",
+                               pod, "/", leaf, " ", cpus.ToString()));
+              return partition == Partition::kNone ? absl::OkStatus()
+                                                   : partition_error_;
+            },
             *metrics_) {}
 
   absl::StatusOr<CpuSet> Write(const std::string& leaf, const CpuSet& cpus,
@@ -54,6 +62,7 @@ class PinningTest : public ::testing::Test {
   std::vector<std::string> writes_;
   std::map<std::string, absl::Status> errors_;
   std::map<std::string, CpuSet> effective_;
+  absl::Status partition_error_;
   Pinning pinning_;
 };
 
@@ -165,6 +174,42 @@ TEST_F(PinningTest, AnUndoneResizeBringsEverybodyBack) {
       absl::IsFailedPrecondition(pinning_.Resize("a", Count(4)).status()));
   EXPECT_EQ(pinning_.View().grants.at("a").cpus, Cpus("1,5"));
   EXPECT_EQ(pinning_.View().shared, Cpus("0,2-4,6-7"));
+}
+
+Request Isolated(size_t count) {
+  Request request = Count(count);
+  request.partition = Partition::kIsolated;
+  return request;
+}
+
+TEST_F(PinningTest, APartitionEndsBeforeItsCpusChangeHands) {
+  ASSERT_TRUE(pinning_.Claim("a", Isolated(2)).ok());
+  ASSERT_TRUE(pinning_.Enter("a", "/r").ok());
+  EXPECT_THAT(TakeWrites(), ElementsAre("/r/a=1,5@0", "make /r/a 1,5"));
+  ASSERT_TRUE(pinning_.Resize("a", Isolated(4)).ok());
+  EXPECT_THAT(TakeWrites(), ElementsAre("end /r/a 1,5", "/r/a=1-2,5-6@0",
+                                        "make /r/a 1-2,5-6"));
+  pinning_.KeepResize("a");
+  pinning_.Release("a");
+  ASSERT_TRUE(pinning_.Spread().ok());
+  EXPECT_THAT(TakeWrites(), ElementsAre("end /r/a 1-2,5-6", "/r/a=0-7"));
+}
+
+TEST_F(PinningTest, AForgottenPartitionEndsBeforeTheNextOfItsCpus) {
+  ASSERT_TRUE(pinning_.Claim("a", Isolated(7)).ok());
+  ASSERT_TRUE(pinning_.Enter("a", "/r").ok());
+  pinning_.Forget("a");
+  TakeWrites();
+  ASSERT_TRUE(pinning_.Claim("b", Isolated(7)).ok());
+  ASSERT_TRUE(pinning_.Enter("b", "/p").ok());
+  EXPECT_THAT(TakeWrites(),
+              ElementsAre("end /r/a 1-7", "/p/b=1-7@0", "make /p/b 1-7"));
+}
+
+TEST_F(PinningTest, WhatCannotBeAPartitionDoesNotStart) {
+  ASSERT_TRUE(pinning_.Claim("a", Isolated(2)).ok());
+  partition_error_ = absl::FailedPreconditionError("isolated invalid");
+  EXPECT_TRUE(absl::IsFailedPrecondition(pinning_.Enter("a", "/r")));
 }
 
 TEST_F(PinningTest, LeavesThatAreGoneAreForgotten) {
