@@ -33,6 +33,7 @@
 #include "os/error.h"
 #include "os/unique_fd.h"
 #include "os/unit_messages.h"
+#include "os/unit_request.h"
 
 namespace pinion::os {
 namespace {
@@ -47,44 +48,13 @@ constexpr milliseconds kFirstBackoff{20};
 constexpr milliseconds kLongestBackoff{1000};
 // A unit that keeps failing is made anew this often.
 constexpr int kMaxAttempts = 3;
+// A job is looked at after this many intervals although others end.
+constexpr int kBusyIntervals = 4;
+// And so many of all jobs in one interval.
+constexpr int kLooksPerInterval = 16;
+constexpr std::chrono::minutes kAbandonTimeout{10};
 
-template <auto kFunction>
-struct Unref {
-  template <typename T>
-  void operator()(T* object) const {
-    kFunction(object);
-  }
-};
-using Bus = std::unique_ptr<sd_bus, Unref<sd_bus_close_unref>>;
-using Slot = std::unique_ptr<sd_bus_slot, Unref<sd_bus_slot_unref>>;
-using Message = std::unique_ptr<sd_bus_message, Unref<sd_bus_message_unref>>;
-
-enum class Stage { kQueued, kSent, kJob, kLooking };
-
-struct Request {
-  UnitMethod method = UnitMethod::kStart;
-  std::string unit;
-  std::vector<UnitProperty> properties;
-  steady_clock::time_point deadline;
-
-  // The bus thread's.
-  Stage stage = Stage::kQueued;
-  steady_clock::time_point not_before;  // queued: back-off
-  steady_clock::time_point check_at;    // job: when to look
-  int attempts = 0;
-  std::string job;
-  // Results that came before the reply that names the job.
-  std::map<std::string, std::string> early;
-  Slot slot;
-  class Connection* connection = nullptr;
-
-  absl::Status result;
-  absl::Notification done;
-};
-
-std::string Describe(const Request& request) {
-  return absl::StrCat(UnitMethodName(request.method), " ", request.unit);
-}
+}  // namespace
 
 // Everything but the public face: one thread runs Loop, and only that thread
 // touches the bus and the requests in flight.
@@ -108,12 +78,20 @@ class Connection final : public SystemdBus {
                                Deadline deadline) override {
     return Call(UnitMethod::kReset, name, {}, deadline);
   }
+  void AbandonUnit(const std::string& name) override {
+    Send(UnitMethod::kStop, name, {}, steady_clock::now() + kAbandonTimeout,
+         /*detached=*/true);
+  }
   uint64_t connections() const override { return connections_.load(); }
 
  private:
   absl::Status Call(UnitMethod method, const std::string& name,
                     const std::vector<UnitProperty>& properties,
                     Deadline deadline) ABSL_LOCKS_EXCLUDED(mutex_);
+  std::shared_ptr<Request> Send(UnitMethod method, const std::string& name,
+                                const std::vector<UnitProperty>& properties,
+                                Deadline deadline, bool detached)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   void Wake();
   void Loop();
   void TakeNew() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -125,9 +103,12 @@ class Connection final : public SystemdBus {
   void RequeueAll(milliseconds delay);
 
   void Submit(Request& request);
+  // A hundred jobs that are late at once are not to keep systemd late.
+  bool MayLook(steady_clock::time_point now);
   void Look(Request& request);
   void Requeue(Request& request, milliseconds delay);
   void Finish(Request& request, absl::Status result);
+  void AwaitJob(Request& request);
   void JobDone(Request& request, const std::string& result);
   // Starts, looks after and expires requests; the time of the next such.
   steady_clock::time_point Drive();
@@ -148,6 +129,10 @@ class Connection final : public SystemdBus {
   Bus bus_;
   milliseconds backoff_ = kFirstBackoff;
   steady_clock::time_point connect_at_;
+  steady_clock::time_point last_job_end_;
+  // Looks since the beginning of an interval.
+  steady_clock::time_point looks_since_;
+  int looks_ = 0;
   std::list<std::shared_ptr<Request>> active_;
 
   absl::Mutex mutex_;
@@ -173,20 +158,29 @@ absl::Status Connection::Start() {
 absl::Status Connection::Call(UnitMethod method, const std::string& name,
                               const std::vector<UnitProperty>& properties,
                               Deadline deadline) {
+  const auto request = Send(method, name, properties, deadline, false);
+  // Loop ends every request: by its result, its deadline, or its own end.
+  request->done.WaitForNotification();
+  return request->result;
+}
+
+std::shared_ptr<Request> Connection::Send(
+    UnitMethod method, const std::string& name,
+    const std::vector<UnitProperty>& properties, Deadline deadline,
+    bool detached) {
   auto request = std::make_shared<Request>();
   request->method = method;
   request->unit = name;
   request->properties = properties;
   request->deadline = deadline;
   request->connection = this;
+  request->detached = detached;
   {
     const absl::MutexLock lock(&mutex_);
     incoming_.push_back(request);
   }
   Wake();
-  // Loop ends every request: by its result, its deadline, or its own end.
-  request->done.WaitForNotification();
-  return request->result;
+  return request;
 }
 
 void Connection::Wake() {
@@ -273,6 +267,7 @@ void Connection::RequeueAll(milliseconds delay) {
 void Connection::Requeue(Request& request, milliseconds delay) {
   request.slot.reset();
   request.job.clear();
+  request.has_job = false;
   request.early.clear();
   request.stage = Stage::kQueued;
   request.not_before = steady_clock::now() + delay;
@@ -281,6 +276,10 @@ void Connection::Requeue(Request& request, milliseconds delay) {
 void Connection::Finish(Request& request, absl::Status result) {
   request.slot.reset();
   if (result.ok()) backoff_ = kFirstBackoff;
+  if (request.detached && !result.ok()) {
+    Log(LogLevel::kWarning, "a unit whose start was given up may be left",
+        {{"error", result.ToString()}});
+  }
   request.result = std::move(result);
   const auto found =
       std::find_if(active_.begin(), active_.end(),
@@ -312,6 +311,14 @@ void Connection::Submit(Request& request) {
   if (r < 0) return Requeue(request, kFirstBackoff);
   request.slot.reset(slot);
   request.stage = Stage::kSent;
+}
+
+bool Connection::MayLook(steady_clock::time_point now) {
+  if (now - looks_since_ >= options_.check_interval) {
+    looks_since_ = now;
+    looks_ = 0;
+  }
+  return ++looks_ <= kLooksPerInterval;
 }
 
 void Connection::Look(Request& request) {
@@ -347,8 +354,7 @@ int Connection::OnReply(sd_bus_message* reply, void* data,
       return 0;
     }
     request.job = job;
-    request.stage = Stage::kJob;
-    request.check_at = steady_clock::now() + self.options_.check_interval;
+    self.AwaitJob(request);
     const auto early = request.early.find(request.job);
     if (early != request.early.end()) self.JobDone(request, early->second);
     return 0;
@@ -385,8 +391,7 @@ int Connection::OnState(sd_bus_message* reply, void* data,
   if (state.has_job || state.active == "activating" ||
       state.active == "deactivating") {
     // Its own job if there is one, else that of whoever came before.
-    request.stage = Stage::kJob;
-    request.check_at = steady_clock::now() + self.options_.check_interval;
+    self.AwaitJob(request);
   } else if (request.method == UnitMethod::kStart ? !ended : ended) {
     self.Finish(request, absl::OkStatus());
   } else if (++request.attempts >= kMaxAttempts) {
@@ -402,6 +407,14 @@ int Connection::OnState(sd_bus_message* reply, void* data,
     self.Requeue(request, kFirstBackoff);
   }
   return 0;
+}
+
+void Connection::AwaitJob(Request& request) {
+  const auto now = steady_clock::now();
+  request.stage = Stage::kJob;
+  request.has_job = true;
+  request.check_at = now + options_.check_interval;
+  request.look_by = now + kBusyIntervals * options_.check_interval;
 }
 
 void Connection::JobDone(Request& request, const std::string& result) {
@@ -422,6 +435,7 @@ int Connection::OnJobRemoved(sd_bus_message* m, void* data,
   const char* unit = nullptr;
   const char* result = nullptr;
   if (sd_bus_message_read(m, "uoss", &id, &job, &unit, &result) < 0) return 0;
+  self.last_job_end_ = steady_clock::now();
   for (auto it = self.active_.begin(); it != self.active_.end();) {
     Request& request = **it++;  // JobDone may take it out.
     if (request.stage == Stage::kSent && request.unit == unit) {
@@ -456,20 +470,33 @@ steady_clock::time_point Connection::Drive() {
   const auto now = steady_clock::now();
   auto next = now + std::chrono::hours(1);
   for (auto it = active_.begin(); it != active_.end();) {
-    const std::shared_ptr<Request> request = *it++;
+    const auto place = it++;
+    const std::shared_ptr<Request> request = *place;
     if (now >= request->deadline) {
-      const char* what = request->stage == Stage::kJob
+      const char* what = request->has_job
                              ? ": its job is still queued or running"
                              : ": no answer from systemd";
       Finish(*request, absl::DeadlineExceededError(
                            absl::StrCat(Describe(*request), what)));
       continue;
     }
+    if (request->stage == Stage::kJob) {
+      request->check_at = std::min(
+          request->look_by,
+          std::max(request->check_at, last_job_end_ + options_.check_interval));
+    }
     if (bus_ != nullptr) {
       if (request->stage == Stage::kQueued && now >= request->not_before) {
         Submit(*request);
       } else if (request->stage == Stage::kJob && now >= request->check_at) {
-        Look(*request);
+        if (MayLook(now)) {
+          Look(*request);
+          // Behind those that have not had their turn.
+          active_.splice(active_.end(), active_, place);
+        } else {
+          request->look_by = looks_since_ + options_.check_interval;
+          request->check_at = request->look_by;
+        }
       }
     }
     if (request->done.HasBeenNotified()) continue;
@@ -543,8 +570,6 @@ void Connection::Loop() {
     Finish(*active_.front(), absl::UnavailableError("pinion is stopping"));
   }
 }
-
-}  // namespace
 
 absl::StatusOr<std::unique_ptr<SystemdBus>> SystemdBus::Create(
     const Options& options) {

@@ -6,7 +6,10 @@
 // systemd itself is lost (dbus restarted, daemon-reexec) is sent again after
 // the reconnection, and converges: a unit that exists by then is looked at
 // instead of being an error. A job that nothing is heard of is asked for, so
-// that a lost signal costs a second and not the deadline.
+// that a lost signal costs a second and not the deadline; while systemd tells
+// of other jobs' ends it is only busy, and is asked less, for asking is what
+// would keep it busy. A conflict with a job that is under way ("slice is being
+// stopped") is waited out.
 //
 // Thread-safe. One thread of its own talks to the bus; no caller's lock is
 // taken on it. Interfaces: org.freedesktop.systemd1(5).
@@ -69,6 +72,13 @@ class SystemdBus {
 
   // Stops a unit and waits until its job is done. Missing is success.
   virtual absl::Status StopUnit(const std::string& name, Deadline deadline) = 0;
+
+  // Sees to it, behind the caller's back, that a unit whose start was given up
+  // does not start later: takes its job back and stops it, as soon as systemd
+  // answers (tried for ten minutes, or as long as this object lives). Without
+  // it a start that ran out of time stays in systemd's queue, with the id of a
+  // process that may be another one by then. Does not wait.
+  virtual void AbandonUnit(const std::string& name) = 0;
 
   // Forgets a unit's failure. Missing is success.
   virtual absl::Status ResetFailedUnit(const std::string& name,

@@ -96,7 +96,9 @@ bool IsTransientBusError(const std::string& error) {
       "org.freedesktop.DBus.Error.Disconnected",
       "org.freedesktop.DBus.Error.ServiceUnknown",
       "org.freedesktop.DBus.Error.NameHasNoOwner",
-      "org.freedesktop.DBus.Error.LimitsExceeded"};
+      "org.freedesktop.DBus.Error.LimitsExceeded",
+      // A unit that this one needs is being stopped: its job goes first.
+      "org.freedesktop.systemd1.TransactionIsDestructive"};
   return std::any_of(std::begin(kNames), std::end(kNames),
                      [&error](const char* name) { return error == name; });
 }

@@ -88,8 +88,10 @@ std::string SanitizeDescription(const std::string& text) {
   for (char& c : result) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte == 0x7f) c = ' ';
-    if (byte >= 0x80) c = '?';
+    if (byte >= 0x80 || c == '\\' || c == '%') c = '?';
   }
+  // As systemd does when it reads the unit's file again.
+  absl::StripAsciiWhitespace(&result);
   return result.empty() ? "pinion pod" : result;
 }
 

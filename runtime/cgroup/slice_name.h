@@ -22,7 +22,8 @@ std::string SlicePath(const std::string& slice);
 
 // What `systemctl` shall show for a unit: printable ASCII, at most 200 bytes.
 // Everything else becomes '?' or a space, so that nothing a user wrote can
-// start a line or a field of its own.
+// start a line or a field of its own; so do '\' and '%', with which the unit
+// file that systemd keeps of it would go on in the next line, or be expanded.
 std::string SanitizeDescription(const std::string& text);
 
 }  // namespace pinion::cgroup

@@ -28,8 +28,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <functional>
 #include <semaphore>
 #include <utility>
 
@@ -50,11 +52,9 @@ namespace {
 
 using std::chrono::steady_clock;
 
-// systemd may be busy with a daemon-reload, or with 270 pods at once.
-constexpr std::chrono::seconds kJobTimeout{30};
 constexpr std::chrono::seconds kKillTimeout{10};
-// How long systemd gets to collect an empty scope before it is told to.
-constexpr std::chrono::milliseconds kCollectTimeout{2000};
+// Where systemd keeps the files of transient units, as long as it knows them.
+constexpr char kTransientDir[] = "/run/systemd/transient/";
 // The kernel gives a user 128 inotify instances by default
 // (fs.inotify.max_user_instances); a node may remove 270 pods at once.
 constexpr int kMaxWatches = 32;
@@ -69,8 +69,10 @@ bool Exists(const std::string& path) {
 }
 
 // Waits until a directory is gone: inotify on its parent, since a cgroup
-// itself reports no deletion. False: it is still there.
-bool WaitGone(const std::string& directory, Deadline deadline) {
+// itself reports no deletion. False: it is still there when `deadline`, which
+// may move meanwhile, has passed.
+bool WaitGone(const std::string& directory,
+              const std::function<Deadline()>& deadline) {
   const os::UniqueFd inotify(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
   if (inotify_add_watch(inotify.get(), ParentOf(directory).c_str(),
                         IN_DELETE | IN_DELETE_SELF | IN_ONLYDIR) < 0) {
@@ -78,7 +80,7 @@ bool WaitGone(const std::string& directory, Deadline deadline) {
   }
   while (Exists(directory)) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-                          deadline - steady_clock::now())
+                          deadline() - steady_clock::now())
                           .count();
     if (left <= 0) return false;
     pollfd wait = {inotify.get(), POLLIN, 0};
@@ -107,9 +109,11 @@ std::string ManagerRoot() {
 
 class SystemdDriver final : public PodCgroupDriver {
  public:
-  SystemdDriver(DriverOptions options, std::unique_ptr<os::SystemdBus> bus)
+  SystemdDriver(DriverOptions options, std::unique_ptr<os::SystemdBus> bus,
+                const SystemdTimeouts& timeouts)
       : options_(std::move(options)),
         bus_(std::move(bus)),
+        timeouts_(timeouts),
         manager_root_(ManagerRoot()) {}
 
   DriverKind kind() const override { return DriverKind::kSystemd; }
@@ -135,10 +139,11 @@ class SystemdDriver final : public PodCgroupDriver {
     const std::string path = PathOf(pod_id, cgroup_parent);
     absl::Status status = bus_->StartTransientUnit(
         UnitName(pod_id), Properties(slice, description, monitor),
-        steady_clock::now() + kJobTimeout);
-    if (status.ok()) status = SetUp(path, monitor);
+        steady_clock::now() + timeouts_.job);
+    const bool started = status.ok();
+    if (started) status = SetUp(path, monitor);
     if (status.ok()) return status;
-    Undo(pod_id, path);
+    Undo(pod_id, path, started);
     return Annotate(status, absl::StrCat("scope of ", path));
   }
 
@@ -152,7 +157,7 @@ class SystemdDriver final : public PodCgroupDriver {
     if (where.empty()) return absl::OkStatus();
     PINION_RETURN_IF_ERROR(CheckCgroupPath(where));
     auto dir = OpenCgroup(options_.hierarchy.root, where);
-    if (absl::IsNotFound(dir.status())) return absl::OkStatus();
+    if (absl::IsNotFound(dir.status())) return TakeBack(pod_id);
     PINION_RETURN_IF_ERROR(dir.status());
     PINION_RETURN_IF_ERROR(KillTree(dir->get(), where));
     PINION_RETURN_IF_ERROR(
@@ -163,11 +168,11 @@ class SystemdDriver final : public PodCgroupDriver {
     (void)RemoveChildren(dir->get(), where);
     const std::string full = options_.hierarchy.root + where;
     watches_.acquire();
-    const bool gone = WaitGone(full, steady_clock::now() + kCollectTimeout);
+    const bool gone = WaitCollected(full);
     watches_.release();
     if (gone) return absl::OkStatus();
     PINION_RETURN_IF_ERROR(
-        bus_->StopUnit(UnitName(pod_id), steady_clock::now() + kJobTimeout));
+        bus_->StopUnit(UnitName(pod_id), steady_clock::now() + timeouts_.job));
     // Not a scope's any more, or never was one.
     return RemoveCgroup(options_.hierarchy.root, where,
                         steady_clock::now() + kKillTimeout);
@@ -219,15 +224,42 @@ class SystemdDriver final : public PodCgroupDriver {
     return SetUpPodSubtree(dir.get(), monitor);
   }
 
+  // While systemd collects others it is only busy: to ask it for each of a
+  // hundred scopes is what would keep it so.
+  bool WaitCollected(const std::string& directory) {
+    const Deadline begin = steady_clock::now();
+    const bool gone = WaitGone(directory, [&] {
+      const Deadline progress = last_gone_.load();
+      return std::min(std::max(begin, progress) + timeouts_.collect,
+                      begin + timeouts_.job);
+    });
+    if (gone) last_gone_ = steady_clock::now();
+    return gone;
+  }
+
+  // A unit without a cgroup: none any more, or none yet, if a start was under
+  // way when the daemon that asked for it was killed. Asks systemd only if it
+  // knows the unit.
+  absl::Status TakeBack(const std::string& pod_id) {
+    const std::string unit = UnitName(pod_id);
+    if (!Exists(kTransientDir + unit)) return absl::OkStatus();
+    return bus_->StopUnit(unit, steady_clock::now() + timeouts_.job);
+  }
+
   // A failed Create takes away what it made, but not a pod that runs: one
-  // with leaves besides monitor/.
-  void Undo(const std::string& pod_id, const std::string& path) {
+  // with leaves besides monitor/. A systemd that did not start it in time is
+  // not waited for once more.
+  void Undo(const std::string& pod_id, const std::string& path, bool started) {
     auto dir = OpenCgroup(options_.hierarchy.root, path);
-    if (!dir.ok()) return;
+    if (!dir.ok()) return bus_->AbandonUnit(UnitName(pod_id));
     const auto children = ChildCgroups(dir->get(), path);
     if (!children.ok() || children->size() > 1 ||
         (children->size() == 1 && children->front() != "monitor")) {
       return;
+    }
+    if (!started) {
+      (void)KillTree(dir->get(), path);
+      return bus_->AbandonUnit(UnitName(pod_id));
     }
     const absl::Status status = Remove(pod_id, path);
     if (!status.ok()) {
@@ -238,20 +270,24 @@ class SystemdDriver final : public PodCgroupDriver {
 
   const DriverOptions options_;
   const std::unique_ptr<os::SystemdBus> bus_;
+  const SystemdTimeouts timeouts_;
   const std::string manager_root_;
   std::counting_semaphore<kMaxWatches> watches_{kMaxWatches};
+  // When systemd collected a scope last.
+  std::atomic<Deadline> last_gone_ = Deadline::min();
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<PodCgroupDriver>> NewSystemdDriverOn(
-    const DriverOptions& options, std::unique_ptr<os::SystemdBus> bus) {
+    const DriverOptions& options, std::unique_ptr<os::SystemdBus> bus,
+    const SystemdTimeouts& timeouts) {
   DriverOptions own = options;
   if (own.default_parent.empty()) own.default_parent = "pinion.slice";
   PINION_RETURN_IF_ERROR_AS(SliceOf(own.default_parent).status(),
                             "default cgroup parent");
-  return std::unique_ptr<PodCgroupDriver>(
-      std::make_unique<SystemdDriver>(std::move(own), std::move(bus)));
+  return std::unique_ptr<PodCgroupDriver>(std::make_unique<SystemdDriver>(
+      std::move(own), std::move(bus), timeouts));
 }
 
 absl::StatusOr<std::unique_ptr<PodCgroupDriver>> NewSystemdDriver(

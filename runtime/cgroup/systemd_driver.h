@@ -4,6 +4,7 @@
 #ifndef PINION_RUNTIME_CGROUP_SYSTEMD_DRIVER_H_
 #define PINION_RUNTIME_CGROUP_SYSTEMD_DRIVER_H_
 
+#include <chrono>
 #include <memory>
 
 #include "absl/status/statusor.h"
@@ -12,8 +13,16 @@
 
 namespace pinion::cgroup {
 
+struct SystemdTimeouts {
+  // systemd may be busy with a daemon-reload, or with 270 pods at once.
+  std::chrono::milliseconds job{30'000};
+  // How long systemd gets to collect an empty scope before it is told to.
+  std::chrono::milliseconds collect{2'000};
+};
+
 absl::StatusOr<std::unique_ptr<PodCgroupDriver>> NewSystemdDriverOn(
-    const DriverOptions& options, std::unique_ptr<os::SystemdBus> bus);
+    const DriverOptions& options, std::unique_ptr<os::SystemdBus> bus,
+    const SystemdTimeouts& timeouts = {});
 
 }  // namespace pinion::cgroup
 

@@ -271,9 +271,15 @@ int FakeSystemd::GetAll(sd_bus_message* call) {
   free(name);
   const std::string active =
       unit != units_.end() ? unit->second.active : "inactive";
-  return sd_bus_reply_method_return(call, "a{sv}", 3, "Id", "s", "x",
-                                    "ActiveState", "s", active.c_str(), "Job",
-                                    "(uo)", 0, "/");
+  const bool stuck = unit != units_.end() && IsStuck(unit->first);
+  return sd_bus_reply_method_return(
+      call, "a{sv}", 3, "Id", "s", "x", "ActiveState", "s",
+      stuck ? "inactive" : active.c_str(), "Job", "(uo)", stuck ? 1 : 0, "/");
+}
+
+bool FakeSystemd::IsStuck(const std::string& unit) const {
+  return !faults_.stuck_prefix.empty() && units_.count(unit) != 0 &&
+         unit.rfind(faults_.stuck_prefix, 0) == 0;
 }
 
 int FakeSystemd::ReplyJob(Client& client, sd_bus_message* call,
@@ -283,6 +289,7 @@ int FakeSystemd::ReplyJob(Client& client, sd_bus_message* call,
   if (faults_.job_before_reply) SendJobRemoved(id, unit);
   const int r = sd_bus_reply_method_return(call, "o", JobPath(id).c_str());
   if (faults_.job_before_reply || faults_.lose_job_signal) return r;
+  if (IsStuck(unit)) return r;
   held_.emplace_back(id, unit);
   if (static_cast<int>(held_.size()) >= faults_.hold_jobs_until) {
     for (const auto& [job, name] : held_) SendJobRemoved(job, name);

@@ -36,6 +36,8 @@ class FakeSystemd {
     // Executes the call, then drops the connection instead of answering.
     int drop_after_calls = 0;
     std::string job_result = "done";
+    // Jobs of units whose names begin so never end, unless they are taken back.
+    std::string stuck_prefix;
     // D-Bus error of every StartTransientUnit, if not empty.
     std::string start_error;
   };
@@ -76,6 +78,8 @@ class FakeSystemd {
   int Stop(Client& client, sd_bus_message* call)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   int GetAll(sd_bus_message* call) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsStuck(const std::string& unit) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   int ReplyJob(Client& client, sd_bus_message* call, const std::string& unit)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void SendJobRemoved(uint32_t id, const std::string& unit)

@@ -5,8 +5,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <thread>
 
+#include "tests/support/eventually.h"
 #include "tests/support/fake_systemd.h"
 
 namespace pinion::os {
@@ -16,6 +18,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing_support::Eventually;
 using testing_support::FakeSystemd;
 
 SystemdBus::Deadline In(milliseconds delay) {
@@ -179,6 +182,86 @@ TEST_F(SdBusTest, CallsDuringAnOutageWaitForItsEnd) {
   EXPECT_TRUE(Start("a.scope").ok());
   later.join();
   EXPECT_EQ(bus_->connections(), 2U);
+}
+
+TEST_F(SdBusTest, AGivenUpStartIsTakenBack) {
+  FakeSystemd::Faults faults;
+  faults.stuck_prefix = "stuck";
+  fake_.SetFaults(faults);
+  Expect(Start("stuck.scope", milliseconds(100)),
+         absl::StatusCode::kDeadlineExceeded,
+         "StartTransientUnit stuck.scope: its job is still queued or running");
+  EXPECT_EQ(fake_.units().size(), 1U);
+  bus_->AbandonUnit("stuck.scope");
+  EXPECT_TRUE(Eventually([this] { return fake_.units().empty(); }));
+}
+
+TEST_F(SdBusTest, AGivenUpStartIsTakenBackAfterAnOutageToo) {
+  FakeSystemd::Faults faults;
+  faults.stuck_prefix = "stuck";
+  fake_.SetFaults(faults);
+  EXPECT_FALSE(Start("stuck.scope", milliseconds(100)).ok());
+  fake_.GoAway();
+  bus_->AbandonUnit("stuck.scope");
+  fake_.Return();
+  EXPECT_TRUE(Eventually([this] { return fake_.units().empty(); }));
+  EXPECT_TRUE(Start("a.scope").ok());
+}
+
+TEST_F(SdBusTest, ABusyManagerIsNotAskedAboutEachJobAgainAndAgain) {
+  FakeSystemd::Faults faults;
+  faults.stuck_prefix = "stuck";
+  fake_.SetFaults(faults);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 20; ++i) {
+    threads.emplace_back([this, i] {
+      EXPECT_FALSE(
+          Start("stuck" + std::to_string(i) + ".scope", milliseconds(700))
+              .ok());
+    });
+  }
+  // Other jobs end meanwhile: 14 intervals long.
+  const auto end = std::chrono::steady_clock::now() + milliseconds(700);
+  for (int i = 0; std::chrono::steady_clock::now() < end; ++i) {
+    EXPECT_TRUE(Start("quick" + std::to_string(i) + ".scope").ok());
+  }
+  for (auto& thread : threads) thread.join();
+  const auto calls = fake_.calls();
+  const auto looks = std::count(calls.begin(), calls.end(), "GetAll");
+  EXPECT_GE(looks, 20) << "a lost signal is found all the same";
+  EXPECT_LE(looks, 90) << "once in four intervals each";
+}
+
+TEST_F(SdBusTest, ManyLateJobsAreLookedAtAFewAtATime) {
+  FakeSystemd::Faults faults;
+  faults.stuck_prefix = "stuck";
+  fake_.SetFaults(faults);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 100; ++i) {
+    threads.emplace_back([this, i] {
+      EXPECT_FALSE(
+          Start("stuck" + std::to_string(i) + ".scope", milliseconds(1000))
+              .ok());
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  const auto calls = fake_.calls();
+  const auto looks = std::count(calls.begin(), calls.end(), "GetAll");
+  EXPECT_GE(looks, 100) << "each has its turn";
+  // 16 in each of 20 intervals; all of them would be 1900.
+  EXPECT_LE(looks, 360);
+}
+
+TEST_F(SdBusTest, AConflictWithAJobUnderWayIsWaitedOut) {
+  FakeSystemd::Faults faults;
+  faults.start_error = "org.freedesktop.systemd1.TransactionIsDestructive";
+  fake_.SetFaults(faults);
+  std::thread later([this] {
+    while (fake_.calls().size() < 3) std::this_thread::yield();
+    fake_.SetFaults({});
+  });
+  EXPECT_TRUE(Start("a.scope").ok());
+  later.join();
 }
 
 TEST_F(SdBusTest, StoppingAndResettingWhatIsMissingIsSuccess) {

@@ -1,7 +1,8 @@
 #!/bin/bash
 # cgroups under systemd: the driver against the real manager (reload, re-exec,
-# dbus restarted, 50 pods at once) and limits with every controller; and what
-# is tested natively once more, on this kernel.
+# dbus restarted or hanging, stuck jobs, 50 pods at once), what pods cost PID 1,
+# limits with every controller, and by what processes get; and what is tested
+# natively once more, on this kernel.
 set -uo pipefail
 tree=$(cd "$(dirname "$0")/../../.." && pwd)
 status=0

@@ -133,7 +133,61 @@ shake_systemd() {
   check "failed units" "" "$(systemctl list-units --failed --plain -q)"
 }
 
+# properties_of POD: what systemd says of the pod's unit, but for what differs
+# between any two units: names, ids, times, counters.
+properties_of() {
+  systemctl show "pinion-$1.scope" | grep -vE \
+    '^(Id|Names|Description|InvocationID|ControlGroup|ControlGroupId|FragmentPath|DropInPaths|MemoryCurrent|MemoryAvailable|CPUUsageNSec|TasksCurrent|IO[A-Z][a-z]+(Bytes|Operations)|IP[A-Z][a-z]+(Bytes|Packets)|[A-Za-z]*Timestamp[A-Za-z]*|Effective[A-Za-z]+)='
+}
+
+# What a user writes into a pod's annotations and names reaches no property of
+# its unit: it has those of a pod that says nothing, also after systemd has
+# read its files again.
+tempt_systemd() {
+  bed_step "annotations that are called like unit properties"
+  write_pod plain
+  local plain hostile before
+  plain=$(crictl runp "$bed_scratch/pod.json")
+  need "runp plain" "$plain"
+  write_pod hostile
+  python3 - "$bed_scratch/pod.json" <<'PYTHON'
+import json, sys
+path = sys.argv[1]
+pod = json.load(open(path))
+lines = "yes\n[Scope]\nMemoryMax=1M\nCPUQuota=1%\n\\"
+for name, value in (("MemoryMax", "1048576"), ("Delegate", "no"),
+                    ("CPUQuotaPerSecUSec", "1"), ("Slice", "system.slice"),
+                    ("KillMode", "none"), ("TasksMax", "1"),
+                    ("AllowedCPUs", "0"), ("Description", "mine")):
+    for prefix in ("", "org.systemd.property.", "systemd.io/",
+                   "pinion.dev/unit."):
+        pod["annotations"][prefix + name] = value
+pod["annotations"]["systemd"] = lines
+pod["metadata"]["name"] = "hostile %n \\"
+pod["labels"]["org.systemd.property.MemoryMax"] = lines
+json.dump(pod, open(path, "w"))
+PYTHON
+  hostile=$(crictl runp "$bed_scratch/pod.json")
+  need "runp hostile" "$hostile"
+  check_match "properties that are compared" '^([5-9]|[1-9][0-9])[0-9]$' \
+    "$(properties_of "$plain" | wc -l)"
+  check "properties that differ" "" \
+    "$(diff <(properties_of "$plain") <(properties_of "$hostile"))"
+  check "the unit's description" "pinion pod bed/hostile ?n ?" \
+    "$(systemctl show -p Description --value "pinion-$hostile.scope")"
+  before=$(properties_of "$hostile")
+  systemctl daemon-reload
+  check "properties that daemon-reload changes" "" \
+    "$(diff <(echo "$before") <(properties_of "$hostile"))"
+  sed -i 's/"name": "hostile[^"]*"/"name": "a\\nMemoryMax=1M"/' \
+    "$bed_scratch/pod.json"
+  check_match "a name of two lines" "InvalidArgument" \
+    "$(crictl runp "$bed_scratch/pod.json" 2>&1)"
+  crictl rmp --force "$plain" "$hostile" >/dev/null
+}
+
 bed_start
+tempt_systemd
 start_limited
 measure_armour
 measure_limited

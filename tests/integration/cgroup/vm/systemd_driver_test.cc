@@ -1,8 +1,6 @@
 // The systemd driver against systemd itself. Needs root, systemd as PID 1,
 // dbus and systemctl.
 
-#include "runtime/cgroup/systemd_driver.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -10,16 +8,14 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstdio>
 #include <functional>
 #include <iostream>
 #include <thread>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
-#include "base/id.h"
 #include "runtime/cgroup/container_cgroup.h"
+#include "tests/integration/cgroup/vm/unit_bed.h"
 #include "tests/support/child.h"
 #include "tests/support/scratch_cgroup.h"
 
@@ -32,58 +28,9 @@ using testing::HasSubstr;
 using testing::Not;
 using testing_support::Child;
 using testing_support::ScratchCgroup;
+using Pod = UnitPod;
 
 constexpr int64_t kMiB = int64_t{1} << 20;
-
-std::string Shell(const std::string& command) {
-  std::string out;
-  FILE* pipe = popen((command + " 2>&1").c_str(), "r");
-  char buffer[4096];
-  while (pipe != nullptr && fgets(buffer, sizeof(buffer), pipe) != nullptr) {
-    out += buffer;
-  }
-  if (pipe != nullptr) pclose(pipe);
-  return std::string(absl::StripAsciiWhitespace(out));
-}
-
-struct BusCase {
-  const char* name;
-  os::SystemdBus::Address address;
-};
-const BusCase kBus = {"bus", {"unix:path=/run/dbus/system_bus_socket", true}};
-const BusCase kDirect = {"direct", {"unix:path=/run/systemd/private", false}};
-
-// How the tests name themselves: "…/bus", "…/direct".
-std::ostream& operator<<(std::ostream& out, const BusCase& bus) {
-  return out << bus.name;
-}
-
-std::unique_ptr<PodCgroupDriver> NewDriver(const BusCase& bus) {
-  DriverOptions options;
-  options.hierarchy = *FindHierarchy();
-  options.default_parent = "pntest-default.slice";
-  os::SystemdBus::Options bus_options;
-  bus_options.addresses = {bus.address};
-  auto connection = os::SystemdBus::Create(bus_options);
-  EXPECT_TRUE(connection.ok()) << connection.status();
-  return *NewSystemdDriverOn(options, *std::move(connection));
-}
-
-// One pod with a monitor, and a leaf with limits.
-struct Pod {
-  explicit Pod(const ScratchCgroup& view) : cgroups(view) {}
-
-  std::string Unit() const { return "pinion-" + id + ".scope"; }
-  std::string Read(const std::string& file) const {
-    return cgroups.Read(path + "/" + file);
-  }
-
-  const ScratchCgroup& cgroups;
-  std::string id = NewId();
-  std::string leaf = NewId();
-  std::string path;
-  Child monitor = Child::Sleeper();
-};
 
 class SystemdDriverTest : public testing::TestWithParam<BusCase> {
  protected:

@@ -65,10 +65,12 @@ TEST(SliceNameTest, NamesLikeInterfaceFilesAreEscaped) {
 TEST(DescriptionTest, StaysOnOneLineOfPlainText) {
   EXPECT_EQ(SanitizeDescription("pod kube-system/dns"), "pod kube-system/dns");
   EXPECT_EQ(SanitizeDescription("a\nExecStart=/bin/sh\x01\x7f"),
-            "a ExecStart=/bin/sh  ");
+            "a ExecStart=/bin/sh");
   EXPECT_EQ(SanitizeDescription("\xc3\xa9"), "??");
+  EXPECT_EQ(SanitizeDescription("%H and on\\"), "?H and on?");
   EXPECT_EQ(SanitizeDescription(std::string(500, 'x')).size(), 200U);
   EXPECT_EQ(SanitizeDescription(""), "pinion pod");
+  EXPECT_EQ(SanitizeDescription(" \n"), "pinion pod");
 }
 
 }  // namespace

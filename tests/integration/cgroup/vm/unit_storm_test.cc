@@ -1,0 +1,144 @@
+// What pods cost PID 1: scopes made at once and removed at once, in numbers
+// that grow. The figure is systemd's CPU time per pod; it must not grow with
+// the number of pods. PINION_UNIT_STORM="27,100,270" sets the numbers.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_split.h"
+#include "base/clock.h"
+#include "tests/integration/cgroup/vm/unit_bed.h"
+
+namespace pinion::cgroup {
+namespace {
+
+using testing_support::ScratchCgroup;
+
+// utime and stime of PID 1 (single-threaded) in milliseconds; schedstat has
+// the sum in nanoseconds, stat only in ticks of 10 ms.
+double ManagerMs() {
+  std::ifstream file("/proc/1/schedstat");
+  double ns = 0;
+  file >> ns;
+  return ns / 1e6;
+}
+
+// What PID 1 does in a second when nobody asks it anything.
+double IdleMsPerSecond() {
+  const double before = ManagerMs();
+  std::this_thread::sleep_for(std::chrono::seconds(2));
+  return (ManagerMs() - before) / 2;
+}
+
+// Once PID 1 is quiet for half a second: what it puts off is counted.
+void AwaitQuiet() {
+  double before = ManagerMs();
+  for (int quiet = 0, i = 0; quiet < 5 && i < 100; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    const double now = ManagerMs();
+    quiet = now - before < 5 ? quiet + 1 : 0;
+    before = now;
+  }
+}
+
+struct Cost {
+  double seconds = 0;
+  double manager_ms = 0;  // per pod
+};
+
+Cost AtOnce(std::vector<std::unique_ptr<UnitPod>>& pods, double idle,
+            const std::function<absl::Status(UnitPod&)>& call) {
+  AwaitQuiet();
+  const double before = ManagerMs();
+  const Stopwatch watch;
+  std::atomic<int> failed = 0;
+  std::vector<std::thread> threads;
+  for (auto& pod : pods) {
+    threads.emplace_back([&, pod = pod.get()] {
+      const absl::Status status = call(*pod);
+      if (!status.ok() && ++failed < 5) std::cerr << status << "\n";
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  Cost cost;
+  cost.seconds = watch.Seconds();
+  EXPECT_EQ(failed, 0);
+  AwaitQuiet();
+  cost.manager_ms = (ManagerMs() - before - watch.Seconds() * idle) /
+                    static_cast<double>(pods.size());
+  return cost;
+}
+
+std::vector<int> Sizes() {
+  const char* const text = getenv("PINION_UNIT_STORM");
+  std::vector<int> sizes;
+  for (const auto word :
+       absl::StrSplit(text != nullptr ? text : "27,100", ',')) {
+    int size = 0;
+    if (absl::SimpleAtoi(word, &size) && size > 0) sizes.push_back(size);
+  }
+  return sizes;
+}
+
+class UnitStormTest : public testing::Test {
+ protected:
+  // Makes and removes `size` pods: what each cost PID 1, in milliseconds.
+  double Storm(int size) {
+    std::vector<std::unique_ptr<UnitPod>> pods;
+    for (int i = 0; i < size; ++i) {
+      pods.push_back(std::make_unique<UnitPod>(view_));
+    }
+    const Cost made = AtOnce(pods, idle_, [&](UnitPod& pod) {
+      pod.path = driver_->PathOf(pod.id, "pntest-storm.slice");
+      return driver_->Create(pod.id, "pntest-storm.slice", "pod storm/pod",
+                             pod.monitor.pid());
+    });
+    for (const auto& pod : pods) EXPECT_TRUE(view_.Exists(pod->path));
+    const Cost removed = AtOnce(pods, idle_, [&](UnitPod& pod) {
+      return driver_->Remove(pod.id, pod.path);
+    });
+    for (const auto& pod : pods) EXPECT_FALSE(view_.Exists(pod->path));
+    std::printf("%4d  %7.2f  %12.2f  %10.2f  %12.2f\n", size, made.seconds,
+                made.manager_ms, removed.seconds, removed.manager_ms);
+    std::fflush(stdout);
+    return made.manager_ms + removed.manager_ms;
+  }
+
+  const ScratchCgroup view_;
+  const std::unique_ptr<PodCgroupDriver> driver_ = NewDriver(kDirect);
+  double idle_ = 0;
+};
+
+TEST_F(UnitStormTest, APodCostsTheManagerTheSameHoweverMany) {
+  AwaitQuiet();
+  idle_ = IdleMsPerSecond();
+  std::printf("PID 1 with nothing to do: %.2f ms a second\n", idle_);
+  std::printf("pods   made s  PID 1 ms/pod   removed s  PID 1 ms/pod\n");
+  double first = 0;
+  double last = 0;
+  for (const int size : Sizes()) {
+    // The better of two: in emulation a busy host counts as PID 1's time.
+    last = Storm(size);
+    last = std::min(last, Storm(size));
+    if (first == 0) first = last;
+  }
+  std::printf("PID 1 per pod, the most pods against the least: %.2f x\n",
+              last / first);
+  EXPECT_LT(last / first, 1.6);
+  EXPECT_EQ(Shell("systemctl list-units --all --no-legend 'pinion-*.scope'"),
+            "");
+}
+
+}  // namespace
+}  // namespace pinion::cgroup
