@@ -130,7 +130,6 @@ absl::StatusOr<PodAddresses> CniNetwork::Attach(const AttachRequest& request) {
     namespaces_[request.pod_id] = std::move(netns);
   }
   const std::string path = NetnsPath(request.pod_id);
-  PINION_RETURN_IF_ERROR(store_.Save(attachment));
   absl::StatusOr<PodAddresses> addresses = AddAndSave(attachment, path);
   if (addresses.ok()) return addresses;
   if (const absl::Status undone = DetachLocked(request.pod_id); !undone.ok()) {
@@ -171,6 +170,8 @@ absl::StatusOr<Json> CniNetwork::Add(const Attachment& attachment,
 
 absl::StatusOr<PodAddresses> CniNetwork::AddAndSave(
     Attachment& attachment, const std::string& netns) const {
+  // Before anything that a DEL must undo.
+  PINION_RETURN_IF_ERROR(store_.Save(attachment));
   PINION_ASSIGN_OR_RETURN(attachment.result, Add(attachment, netns));
   PINION_ASSIGN_OR_RETURN(
       PodAddresses addresses,
