@@ -132,6 +132,7 @@ absl::StatusOr<SpawnedProcess> Spawn(const SpawnSpec& spec) {
   }
   SpawnedProcess process;
   process.pid = static_cast<pid_t>(pid);
+  process.new_session = spec.new_session;
   process.pidfd = UniqueFd(pidfd);  // Close-on-exec (clone(2)).
   if (plan.error != 0) {
     while (waitpid(process.pid, nullptr, 0) < 0 && errno == EINTR) {
@@ -157,6 +158,8 @@ absl::StatusOr<int> AwaitEnd(const SpawnedProcess& process, SteadyTime limit) {
   siginfo_t info = {};
   if (!Reap(process, WNOHANG, &info)) return ErrnoStatus("waitid");
   if (info.si_pid == 0) {
+    // The pid is its own until it is reaped.
+    if (process.new_session) kill(-process.pid, SIGKILL);
     syscall(SYS_pidfd_send_signal, process.pidfd.get(), SIGKILL, nullptr, 0);
     if (!Reap(process, 0, &info)) return ErrnoStatus("waitid");
     return absl::DeadlineExceededError("it took too long and was killed");

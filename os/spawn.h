@@ -37,6 +37,8 @@ struct SpawnSpec {
 
 struct SpawnedProcess {
   pid_t pid = -1;
+  // It leads a session, and with it a process group.
+  bool new_session = false;
   // Readable once it has ended; the caller reaps it (waitid(P_PIDFD)).
   UniqueFd pidfd;
 };
@@ -48,8 +50,8 @@ absl::StatusOr<SpawnedProcess> Spawn(const SpawnSpec& spec);
 using SteadyTime = std::chrono::steady_clock::time_point;
 
 // Waits for the program's end and reaps it: its exit code, or 128 and the
-// signal. One that is still there at `limit` is killed and reaped, whatever
-// that takes: DeadlineExceeded.
+// signal. One that is still there at `limit` is killed, with its group if it
+// has one of its own, and reaped, whatever that takes: DeadlineExceeded.
 absl::StatusOr<int> AwaitEnd(const SpawnedProcess& process, SteadyTime limit);
 
 // Waits until `fd` is readable or hung up (true), or the program has ended or

@@ -103,6 +103,7 @@ CniNetwork::~CniNetwork() {
 }
 
 absl::StatusOr<PodAddresses> CniNetwork::Attach(const AttachRequest& request) {
+  const absl::ReaderMutexLock no_gc(&garbage_mutex_);
   const PodLock lock(this, request.pod_id);
   PINION_ASSIGN_OR_RETURN(const uint64_t inode, InodeOf(request.netns_fd));
   absl::StatusOr<Attachment> old = store_.Load(request.pod_id);
@@ -296,18 +297,18 @@ absl::Status CniNetwork::Reconcile(const std::vector<KnownPod>& pods) {
     HoldKnown(pod);
   }
   if (janitor_.joinable()) janitor_.join();
-  janitor_ = std::thread([this, known = std::move(known)] { TidyUp(known); });
+  // Now: what is attached from here on is nobody's leftover.
+  PINION_ASSIGN_OR_RETURN(std::vector<std::string> attached, store_.List());
+  janitor_ = std::thread(
+      [this, known = std::move(known), attached = std::move(attached)] {
+        TidyUp(known, attached);
+      });
   return absl::OkStatus();
 }
 
-void CniNetwork::TidyUp(const std::set<std::string>& known) {
-  const auto ids = store_.List();
-  if (!ids.ok()) {
-    Log(LogLevel::kError, "CNI attachments were not reconciled",
-        {{"error", ids.status().ToString()}});
-    return;
-  }
-  for (const std::string& id : *ids) {
+void CniNetwork::TidyUp(const std::set<std::string>& known,
+                        const std::vector<std::string>& attached) {
+  for (const std::string& id : attached) {
     if (stopping_) return;
     if (known.count(id) != 0) continue;
     const absl::Status status = Detach(id);
@@ -315,8 +316,8 @@ void CniNetwork::TidyUp(const std::set<std::string>& known) {
         "detached a pod that is gone from its CNI network",
         {{"pod", id}, {"result", status.ToString()}});
   }
-  if (!stopping_) CollectGarbage(known);
-  for (const std::string& id : *ids) {
+  if (!stopping_) CollectGarbage();
+  for (const std::string& id : attached) {
     if (stopping_) return;
     const PodLock lock(this, id);
     const absl::StatusOr<Attachment> attachment = store_.Load(id);
@@ -333,11 +334,15 @@ void CniNetwork::TidyUp(const std::set<std::string>& known) {
   }
 }
 
-void CniNetwork::CollectGarbage(const std::set<std::string>& known) const {
+void CniNetwork::CollectGarbage() {
   absl::StatusOr<NetworkList> list = LoadList(options_.cni_conf_dir);
   if (!list.ok() || list->disable_gc || !IsAtLeast(*list, "1.1.0")) return;
+  const absl::WriterMutexLock no_add(&garbage_mutex_);
+  // Also one whose DEL has failed: it will be asked again.
+  const absl::StatusOr<std::vector<std::string>> attached = store_.List();
+  if (!attached.ok()) return;
   Json valid = Json::array();
-  for (const std::string& id : known) {
+  for (const std::string& id : *attached) {
     valid.push_back({{"containerID", id}, {"ifname", options_.interface_name}});
   }
   Attachment none;

@@ -69,11 +69,15 @@ class CniNetwork final : public PodNetwork {
   // Empty if its namespace is not held.
   std::string NetnsPath(const std::string& pod_id) const;
   void HoldKnown(const KnownPod& pod);
-  void TidyUp(const std::set<std::string>& known);
-  void CollectGarbage(const std::set<std::string>& known) const;
+  // `attached`: what there was when the daemon started.
+  void TidyUp(const std::set<std::string>& known,
+              const std::vector<std::string>& attached);
+  void CollectGarbage() ABSL_LOCKS_EXCLUDED(garbage_mutex_);
 
   const Options options_;
   const AttachmentStore store_;
+  // Shared by ADDs: GC frees whatever it is not told of.
+  absl::Mutex garbage_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
   mutable absl::Mutex mutex_;
   // Pods with a call under way.
   std::set<std::string> busy_ ABSL_GUARDED_BY(mutex_);

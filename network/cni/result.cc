@@ -72,7 +72,7 @@ absl::StatusOr<PodAddresses> AddressesOf(const Json& result,
                           FindInterface(interfaces, name, &addresses.mac));
   addresses.interface_name = name;
   PINION_ASSIGN_OR_RETURN(const Json* ips, JsonArray(result, "ips"));
-  if (ips == nullptr) return addresses;
+  if (ips == nullptr) return Malformed("no addresses");
   const size_t count = interfaces == nullptr ? 0 : interfaces->size();
   for (const Json& ip : *ips) {
     if (!ip.is_object()) return Malformed("an address is no object");
@@ -85,6 +85,9 @@ absl::StatusOr<PodAddresses> AddressesOf(const Json& result,
     } else {
       addresses.additional_ips.push_back(address);
     }
+  }
+  if (addresses.ip.empty()) {
+    return Malformed(absl::StrCat("no address for ", name));
   }
   return addresses;
 }

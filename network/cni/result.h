@@ -16,7 +16,8 @@ namespace pinion::network::cni {
 
 // The pod's addresses in an ADD's result: those of the interface `name` inside
 // a namespace, or those that belong to no interface in particular; the first
-// one is the pod's main address. InvalidArgument if the result is malformed.
+// one is the pod's main address. InvalidArgument if the result is malformed
+// or has none: a pod without an address answers no probe.
 absl::StatusOr<PodAddresses> AddressesOf(const Json& result,
                                          const std::string& name);
 

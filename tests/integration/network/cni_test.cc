@@ -217,12 +217,22 @@ TEST_F(CniTest, ADelThatFailsIsAskedAgain) {
 TEST_F(CniTest, APluginThatHangsIsKilled) {
   options_.cni_timeout = std::chrono::seconds(1);
   Configure(R"({"cniVersion": "1.0.0", "name": "n", "type": "slow"})");
-  AddScript("slow", "[ $CNI_COMMAND = DEL ] || exec sleep 4716");
+  // With what it has started.
+  AddScript("slow", "[ $CNI_COMMAND = DEL ] && exit; sleep 4716 & echo $! >" +
+                        dir_ + "/child; wait");
   ASSERT_TRUE(Start().ok());
   Pod pod;
   EXPECT_EQ(Attach(pod.Request()).status().code(),
             absl::StatusCode::kDeadlineExceeded);
   EXPECT_EQ(Attachments(), 0u);
+  pid_t child = 0;
+  ASSERT_TRUE(std::ifstream(dir_ + "/child") >> child);
+  // Gone, or waiting for init to reap it.
+  EXPECT_TRUE(Eventually([&] {
+    std::ifstream stat("/proc/" + std::to_string(child) + "/stat");
+    std::string text;
+    return !std::getline(stat, text) || text.find(") Z ") != text.npos;
+  }));
 }
 
 TEST_F(CniTest, GarbageIsCollectedAndLivePodsAreChecked) {

@@ -101,8 +101,11 @@ TEST(ResultTest, TakesThePodsInterface) {
 
 TEST(ResultTest, RefusesWhatIsNone) {
   for (const char* text :
-       {"[]", R"({"ips": 1})", R"({"ips": [1]})",
-        R"({"ips": [{"address": "x"}]})", R"({"interfaces": [1]})",
+       {"[]", "{}", R"({"ips": []})",
+        R"({"ips": [{"address": "10.0.0.1/8", "interface": 0}],
+            "interfaces": [{"name": "net1", "sandbox": "/x"}]})",
+        R"({"ips": 1})", R"({"ips": [1]})", R"({"ips": [{"address": "x"}]})",
+        R"({"interfaces": [1]})",
         R"({"ips": [{"address": "10.0.0.1/8", "interface": 0}]})",
         R"({"ips": [{"address": "10.0.0.1/8", "interface": -1}]})"}) {
     EXPECT_EQ(AddressesOf(Json::parse(text), "eth0").status().code(),
