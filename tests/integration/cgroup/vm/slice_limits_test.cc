@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -128,20 +129,29 @@ TEST_F(SliceLimitsTest, HalfACpuIsHalfACpuForAContainerAndForASlice) {
                   "CPUQuota=50%"),
             "");
   const char* const text = getenv("PINION_QUOTA_SECONDS");
-  // Not from the beginning: the first period is begun in its middle.
-  std::this_thread::sleep_for(std::chrono::milliseconds(500));
-  const CpuStat before[] = {Cpu(alone->leaf()), Cpu(kSlice)};
-  const Stopwatch watch;
-  std::this_thread::sleep_for(
-      std::chrono::seconds(text != nullptr ? atoi(text) : 10));
-  const CpuStat after[] = {Cpu(alone->leaf()), Cpu(kSlice)};
-  const double seconds = watch.Seconds();
-  EXPECT_NEAR(
-      Share("container with a quota of 50 %", before[0], after[0], seconds), 50,
-      2);
-  EXPECT_NEAR(Share("slice of two pods with CPUQuota=50%", before[1], after[1],
-                    seconds),
-              50, 2);
+  const std::chrono::seconds window(text != nullptr ? atoi(text) : 10);
+  double container = 0;
+  double slice = 0;
+  const auto off = [](double share) { return std::abs(share - 50) > 2; };
+  // Again if it was less: a host that is busy takes virtual CPUs away, and
+  // then the quota is not what held the processes back. More is never right.
+  for (int i = 0;
+       i < 3 && (off(container) || off(slice)) && container < 52 && slice < 52;
+       ++i) {
+    // Not from the beginning: the first period is begun in its middle.
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    const CpuStat before[] = {Cpu(alone->leaf()), Cpu(kSlice)};
+    const Stopwatch watch;
+    std::this_thread::sleep_for(window);
+    const CpuStat after[] = {Cpu(alone->leaf()), Cpu(kSlice)};
+    const double seconds = watch.Seconds();
+    container =
+        Share("container with a quota of 50 %", before[0], after[0], seconds);
+    slice = Share("slice of two pods with CPUQuota=50%", before[1], after[1],
+                  seconds);
+  }
+  EXPECT_NEAR(container, 50, 2);
+  EXPECT_NEAR(slice, 50, 2);
   Stop(*alone);
   Stop(*a);
   Stop(*b);

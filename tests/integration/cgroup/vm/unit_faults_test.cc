@@ -150,8 +150,9 @@ TEST_P(UnitFaultsTest, ABusThatHangsCostsADeadlineAndNoMore) {
       Shell("systemctl show -p MainPID --value dbus.service"), &bus));
   ASSERT_GT(bus, 1);
   UnitPod pod(view_);
+  PodCgroupDriver& driver = bus_.address.is_bus ? *impatient_ : *driver_;
   ASSERT_EQ(kill(bus, SIGSTOP), 0);
-  const absl::Status status = Create(*impatient_, pod, "pntest-hung.slice");
+  const absl::Status status = Create(driver, pod, "pntest-hung.slice");
   ASSERT_EQ(kill(bus, SIGCONT), 0);
   if (!bus_.address.is_bus) {
     EXPECT_TRUE(status.ok()) << "no bus in between: " << status;
