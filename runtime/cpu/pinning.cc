@@ -125,7 +125,8 @@ absl::Status Pinning::SpreadLocked() {
       Change change = Wanted(owner, leaf.pod_cgroup);
       change.partitioned = leaf.partition;
       if (leaf.written == change.cpus) continue;
-      change.leaves = !leaf.written || !change.cpus.ContainsAll(*leaf.written);
+      change.leaves = !leaf.written || !leaf.partition.empty() ||
+                      !change.cpus.ContainsAll(*leaf.written);
       changes.push_back(std::move(change));
     }
   }
@@ -244,7 +245,8 @@ bool Pinning::Forget(const std::string& owner) {
   const absl::MutexLock lock(&mutex_);
   const auto leaf = leaves_.find(owner);
   if (leaf == leaves_.end()) return had;
-  if (!leaf->second.partition.empty()) {
+  const bool partitioned = !leaf->second.partition.empty();
+  if (partitioned) {
     Change change;
     change.owner = owner;
     change.pod_cgroup = leaf->second.pod_cgroup;
@@ -252,7 +254,7 @@ bool Pinning::Forget(const std::string& owner) {
     forgotten_.push_back(std::move(change));
   }
   leaves_.erase(leaf);
-  return had;
+  return had || partitioned;
 }
 
 absl::Status Pinning::KeepMonitor(const std::string& pod_cgroup) {

@@ -85,7 +85,8 @@ class Pinning {
   // Its CPUs are free again; its leaf, if there is one, belongs to the pool
   // from the next Spread on. Whether it had any.
   bool Release(const std::string& owner) ABSL_LOCKS_EXCLUDED(mutex_);
-  // The same, and its leaf is gone or no longer ours to write.
+  // The same, and its leaf is gone or no longer ours to write. Whether Spread
+  // has something to do.
   bool Forget(const std::string& owner) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Writes every leaf that is not where it belongs. The first failure, after

@@ -198,7 +198,9 @@ TEST_F(PinningTest, APartitionEndsBeforeItsCpusChangeHands) {
 TEST_F(PinningTest, AForgottenPartitionEndsBeforeTheNextOfItsCpus) {
   ASSERT_TRUE(pinning_.Claim("a", Isolated(7)).ok());
   ASSERT_TRUE(pinning_.Enter("a", "/r").ok());
-  pinning_.Forget("a");
+  EXPECT_TRUE(pinning_.Release("a"));
+  EXPECT_TRUE(pinning_.Forget("a")) << "its partition is to be ended";
+  EXPECT_FALSE(pinning_.Forget("a"));
   TakeWrites();
   ASSERT_TRUE(pinning_.Claim("b", Isolated(7)).ok());
   ASSERT_TRUE(pinning_.Enter("b", "/p").ok());
