@@ -1,5 +1,8 @@
 #include "network/factory.h"
 
+#include <fcntl.h>
+
+#include "base/log.h"
 #include "base/status_macros.h"
 #include "network/addressing.h"
 #include "network/cni/cni_network.h"
@@ -7,12 +10,28 @@
 #include "network/none_network.h"
 #include "network/parent.h"
 #include "network/service_nat.h"
+#include "os/file.h"
 
 namespace pinion::network {
+
+namespace {
+
+// Only mode "cni" gives back what plugins hold.
+void WarnOfAttachments(const Options& options) {
+  const auto left = os::ListDirAt(AT_FDCWD, options.cni_state_dir);
+  if (!left.ok() || left->empty()) return;
+  Log(LogLevel::kWarning,
+      "CNI plugins still hold what pods had: run once with network.mode = "
+      "\"cni\", or remove the files when the plugins are gone",
+      {{"directory", options.cni_state_dir}, {"pods", left->size()}});
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<PodNetwork>> NewPodNetwork(
     const Options& options, metrics::Registry& registry) {
   PINION_RETURN_IF_ERROR(CheckOptions(options));
+  if (options.mode != Options::Mode::kCni) WarnOfAttachments(options);
   if (options.mode == Options::Mode::kNone) {
     return std::make_unique<NoneNetwork>();
   }

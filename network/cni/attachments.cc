@@ -52,7 +52,8 @@ absl::StatusOr<AttachmentStore> AttachmentStore::Open(
   return AttachmentStore(std::move(fd));
 }
 
-absl::Status AttachmentStore::Save(const Attachment& attachment) const {
+absl::Status AttachmentStore::Save(const Attachment& attachment,
+                                   bool durable) const {
   const Json document = {
       {"list", ToJson(attachment.list)},
       {"capability_arguments", attachment.capability_arguments},
@@ -63,7 +64,7 @@ absl::Status AttachmentStore::Save(const Attachment& attachment) const {
   return os::ReplaceFileAt(
       directory_.get(), FileOf(attachment.pod_id),
       document.dump(1, ' ', false, Json::error_handler_t::replace), 0600,
-      /*durable=*/true);
+      durable);
 }
 
 absl::StatusOr<Attachment> AttachmentStore::Load(

@@ -36,8 +36,8 @@ class AttachmentStore {
   // Makes the directory if it is missing.
   static absl::StatusOr<AttachmentStore> Open(const std::string& directory);
 
-  // Durable: an ADD must not be forgotten.
-  absl::Status Save(const Attachment& attachment) const;
+  // `durable`: fsync'd; an ADD must not be forgotten.
+  absl::Status Save(const Attachment& attachment, bool durable) const;
   // NotFound; DataLoss if the file is damaged.
   absl::StatusOr<Attachment> Load(const std::string& pod_id) const;
   // Missing is success.

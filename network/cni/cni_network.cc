@@ -27,6 +27,8 @@ constexpr char kCheck[] = "CHECK";
 constexpr char kGc[] = "GC";
 // Of the bandwidth plugin, which wants one, in bits: as much as it takes.
 constexpr int64_t kBurstBits = 2147483647;
+// A plugin's time in the background, where ADDs or the pod's end may wait.
+constexpr std::chrono::seconds kBackground(5);
 
 absl::StatusOr<uint64_t> InodeOf(int netns) {
   struct stat st = {};
@@ -90,6 +92,28 @@ class CniNetwork::PodLock {
   const std::string pod_id_;
 };
 
+// GC frees whatever it is not told of: never beside an ADD.
+class CniNetwork::AddSlot {
+ public:
+  explicit AddSlot(CniNetwork* network) : network_(network) {
+    absl::MutexLock lock(&network_->mutex_);
+    const auto free = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(network_->mutex_) {
+      return !network_->collecting_;
+    };
+    network_->mutex_.Await(absl::Condition(&free));
+    ++network_->adds_;
+  }
+  ~AddSlot() {
+    absl::MutexLock lock(&network_->mutex_);
+    --network_->adds_;
+  }
+  AddSlot(const AddSlot&) = delete;
+  AddSlot& operator=(const AddSlot&) = delete;
+
+ private:
+  CniNetwork* const network_;
+};
+
 absl::StatusOr<std::unique_ptr<CniNetwork>> CniNetwork::Create(
     const Options& options) {
   PINION_ASSIGN_OR_RETURN(AttachmentStore store,
@@ -103,8 +127,8 @@ CniNetwork::~CniNetwork() {
 }
 
 absl::StatusOr<PodAddresses> CniNetwork::Attach(const AttachRequest& request) {
-  const absl::ReaderMutexLock no_gc(&garbage_mutex_);
   const PodLock lock(this, request.pod_id);
+  const AddSlot slot(this);
   PINION_ASSIGN_OR_RETURN(const uint64_t inode, InodeOf(request.netns_fd));
   absl::StatusOr<Attachment> old = store_.Load(request.pod_id);
   if (old.ok() && !old->result.is_null() && old->netns_inode == inode) {
@@ -145,15 +169,17 @@ absl::StatusOr<std::string> CniNetwork::Run(const Attachment& attachment,
                                             const Plugin& plugin,
                                             const std::string& command,
                                             const std::string& netns,
-                                            const Json& previous) const {
+                                            const Json& previous,
+                                            absl::Duration limit) const {
   PINION_ASSIGN_OR_RETURN(const std::string program,
                           FindPlugin(options_.cni_bin_dirs, plugin.type));
   const PluginCall call = {command, attachment.pod_id, netns,
                            attachment.interface_name, attachment.arguments};
-  return RunPlugin(program, options_.cni_bin_dirs, call,
-                   ExecutionConfig(attachment.list, plugin,
-                                   attachment.capability_arguments, previous),
-                   std::chrono::steady_clock::now() + options_.cni_timeout);
+  return RunPlugin(
+      program, options_.cni_bin_dirs, call,
+      ExecutionConfig(attachment.list, plugin, attachment.capability_arguments,
+                      previous),
+      std::chrono::steady_clock::now() + absl::ToChronoMilliseconds(limit));
 }
 
 absl::StatusOr<Json> CniNetwork::Add(const Attachment& attachment,
@@ -161,7 +187,8 @@ absl::StatusOr<Json> CniNetwork::Add(const Attachment& attachment,
   Json result;
   for (const Plugin& plugin : attachment.list.plugins) {
     PINION_ASSIGN_OR_RETURN(const std::string output,
-                            Run(attachment, plugin, kAdd, netns, result));
+                            Run(attachment, plugin, kAdd, netns, result,
+                                absl::FromChrono(options_.cni_timeout)));
     PINION_ASSIGN_OR_RETURN(
         result, ParseJsonObject(output, absl::StrCat("the result of ",
                                                      plugin.type, " ADD")));
@@ -172,25 +199,26 @@ absl::StatusOr<Json> CniNetwork::Add(const Attachment& attachment,
 absl::StatusOr<PodAddresses> CniNetwork::AddAndSave(
     Attachment& attachment, const std::string& netns) const {
   // Before anything that a DEL must undo.
-  PINION_RETURN_IF_ERROR(store_.Save(attachment));
+  PINION_RETURN_IF_ERROR(store_.Save(attachment, /*durable=*/true));
   PINION_ASSIGN_OR_RETURN(attachment.result, Add(attachment, netns));
   PINION_ASSIGN_OR_RETURN(
       PodAddresses addresses,
       AddressesOf(attachment.result, attachment.interface_name));
-  PINION_RETURN_IF_ERROR(store_.Save(attachment));
+  // What a power cut may take: a DEL without the result is still one.
+  PINION_RETURN_IF_ERROR(store_.Save(attachment, /*durable=*/false));
   return addresses;
 }
 
-absl::Status CniNetwork::RunAll(const Attachment& attachment,
-                                const std::string& command,
-                                const std::string& netns) const {
-  std::vector<Plugin> plugins = attachment.list.plugins;
-  if (command == kDel) std::reverse(plugins.begin(), plugins.end());
+absl::Status CniNetwork::Del(const Attachment& attachment,
+                             const std::string& netns) const {
+  const std::vector<Plugin>& plugins = attachment.list.plugins;
   const Json previous =
       IsAtLeast(attachment.list, "0.4.0") ? attachment.result : Json();
-  for (const Plugin& plugin : plugins) {
-    PINION_RETURN_IF_ERROR(
-        Run(attachment, plugin, command, netns, previous).status());
+  for (auto plugin = plugins.rbegin(); plugin != plugins.rend(); ++plugin) {
+    if (stopping_) return absl::CancelledError("the daemon is being stopped");
+    PINION_RETURN_IF_ERROR(Run(attachment, *plugin, kDel, netns, previous,
+                               absl::FromChrono(options_.cni_timeout))
+                               .status());
   }
   return absl::OkStatus();
 }
@@ -203,7 +231,7 @@ absl::Status CniNetwork::Detach(const std::string& pod_id) {
 absl::Status CniNetwork::DetachLocked(const std::string& pod_id) {
   const absl::StatusOr<Attachment> attachment = store_.Load(pod_id);
   if (attachment.ok()) {
-    PINION_RETURN_IF_ERROR(RunAll(*attachment, kDel, NetnsPath(pod_id)));
+    PINION_RETURN_IF_ERROR(Del(*attachment, NetnsPath(pod_id)));
   } else if (absl::IsDataLoss(attachment.status())) {
     Log(LogLevel::kError,
         "a CNI attachment is forgotten; what its plugins hold stays until GC",
@@ -316,44 +344,76 @@ void CniNetwork::TidyUp(const std::set<std::string>& known,
         "detached a pod that is gone from its CNI network",
         {{"pod", id}, {"result", status.ToString()}});
   }
-  if (!stopping_) CollectGarbage();
-  for (const std::string& id : attached) {
+  CollectGarbage();
+  for (const std::string& id : attached) Check(id);
+}
+
+void CniNetwork::Check(const std::string& pod_id) {
+  const PodLock lock(this, pod_id);
+  const absl::StatusOr<Attachment> attachment = store_.Load(pod_id);
+  const std::string netns = NetnsPath(pod_id);
+  if (!attachment.ok() || netns.empty() || attachment->result.is_null() ||
+      attachment->list.disable_check || !IsAtLeast(attachment->list, "0.4.0")) {
+    return;
+  }
+  for (const Plugin& plugin : attachment->list.plugins) {
     if (stopping_) return;
-    const PodLock lock(this, id);
-    const absl::StatusOr<Attachment> attachment = store_.Load(id);
-    const std::string netns = NetnsPath(id);
-    if (!attachment.ok() || netns.empty() || attachment->result.is_null() ||
-        attachment->list.disable_check ||
-        !IsAtLeast(attachment->list, "0.4.0")) {
-      continue;
-    }
-    const absl::Status status = RunAll(*attachment, kCheck, netns);
+    const absl::Status status =
+        Run(*attachment, plugin, kCheck, netns, attachment->result,
+            absl::FromChrono(kBackground))
+            .status();
     if (status.ok()) continue;
     Log(LogLevel::kWarning, "a pod's network is not as its CNI plugins left it",
-        {{"pod", id}, {"error", status.ToString()}});
+        {{"pod", pod_id}, {"error", status.ToString()}});
+    return;
   }
 }
 
 void CniNetwork::CollectGarbage() {
   absl::StatusOr<NetworkList> list = LoadList(options_.cni_conf_dir);
   if (!list.ok() || list->disable_gc || !IsAtLeast(*list, "1.1.0")) return;
-  const absl::WriterMutexLock no_add(&garbage_mutex_);
-  // Also one whose DEL has failed: it will be asked again.
-  const absl::StatusOr<std::vector<std::string>> attached = store_.List();
-  if (!attached.ok()) return;
-  Json valid = Json::array();
-  for (const std::string& id : *attached) {
-    valid.push_back({{"containerID", id}, {"ifname", options_.interface_name}});
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+      return adds_ == 0;
+    };
+    // Where ADDs never pause there is the next start.
+    if (!mutex_.AwaitWithTimeout(absl::Condition(&idle),
+                                 absl::FromChrono(kBackground))) {
+      return;
+    }
+    collecting_ = true;
+  }
+  for (Plugin& plugin : list->plugins) {
+    plugin.conf["cni.dev/valid-attachments"] = ValidAttachments();
   }
   Attachment none;
   none.list = *std::move(list);
-  for (Plugin& plugin : none.list.plugins) {
-    plugin.conf["cni.dev/valid-attachments"] = valid;
+  for (const Plugin& plugin : none.list.plugins) {
+    if (stopping_) break;
+    const absl::Status status =
+        Run(none, plugin, kGc, "", Json(), absl::FromChrono(kBackground))
+            .status();
+    if (status.ok()) continue;
+    Log(LogLevel::kWarning, "a CNI plugin did not collect its garbage",
+        {{"error", status.ToString()}});
   }
-  const absl::Status status = RunAll(none, kGc, "");
-  if (status.ok()) return;
-  Log(LogLevel::kWarning, "CNI plugins did not collect their garbage",
-      {{"error", status.ToString()}});
+  absl::MutexLock lock(&mutex_);
+  collecting_ = false;
+}
+
+// Also one whose DEL has failed, which will be asked again.
+Json CniNetwork::ValidAttachments() const {
+  Json valid = Json::array();
+  const absl::StatusOr<std::vector<std::string>> ids = store_.List();
+  if (!ids.ok()) return valid;
+  for (const std::string& id : *ids) {
+    const absl::StatusOr<Attachment> attachment = store_.Load(id);
+    valid.push_back({{"containerID", id},
+                     {"ifname", attachment.ok() ? attachment->interface_name
+                                                : options_.interface_name}});
+  }
+  return valid;
 }
 
 }  // namespace pinion::network::cni

@@ -21,6 +21,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "network/cni/attachments.h"
 #include "network/cni/plugin.h"
 #include "network/options.h"
@@ -48,6 +49,7 @@ class CniNetwork final : public PodNetwork {
 
  private:
   class PodLock;
+  class AddSlot;
 
   CniNetwork(Options options, AttachmentStore store)
       : options_(std::move(options)), store_(std::move(store)) {}
@@ -56,14 +58,14 @@ class CniNetwork final : public PodNetwork {
                            const std::string& netns) const;
   absl::StatusOr<PodAddresses> AddAndSave(Attachment& attachment,
                                           const std::string& netns) const;
-  // DEL, CHECK or GC of each plugin.
-  absl::Status RunAll(const Attachment& attachment, const std::string& command,
-                      const std::string& netns) const;
+  absl::Status Del(const Attachment& attachment,
+                   const std::string& netns) const;
   absl::StatusOr<std::string> Run(const Attachment& attachment,
                                   const Plugin& plugin,
                                   const std::string& command,
                                   const std::string& netns,
-                                  const Json& previous) const;
+                                  const Json& previous,
+                                  absl::Duration limit) const;
   absl::Status DetachLocked(const std::string& pod_id);
   CapabilityArgs ArgumentsFor(const AttachRequest& request) const;
   // Empty if its namespace is not held.
@@ -72,13 +74,16 @@ class CniNetwork final : public PodNetwork {
   // `attached`: what there was when the daemon started.
   void TidyUp(const std::set<std::string>& known,
               const std::vector<std::string>& attached);
-  void CollectGarbage() ABSL_LOCKS_EXCLUDED(garbage_mutex_);
+  void Check(const std::string& pod_id);
+  void CollectGarbage() ABSL_LOCKS_EXCLUDED(mutex_);
+  Json ValidAttachments() const;
 
   const Options options_;
   const AttachmentStore store_;
-  // Shared by ADDs: GC frees whatever it is not told of.
-  absl::Mutex garbage_mutex_ ABSL_ACQUIRED_BEFORE(mutex_);
   mutable absl::Mutex mutex_;
+  // ADDs under way, or GC.
+  int adds_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool collecting_ ABSL_GUARDED_BY(mutex_) = false;
   // Pods with a call under way.
   std::set<std::string> busy_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, os::UniqueFd> namespaces_ ABSL_GUARDED_BY(mutex_);

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
@@ -41,14 +42,31 @@ std::string Written(int file) {
 
 std::vector<std::string> Environment(
     const std::vector<std::string>& directories, const PluginCall& call) {
-  // Plugins run iptables and the like.
-  return {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-          absl::StrCat("CNI_COMMAND=", call.command),
-          absl::StrCat("CNI_CONTAINERID=", call.container_id),
-          absl::StrCat("CNI_NETNS=", call.netns),
-          absl::StrCat("CNI_IFNAME=", call.interface_name),
-          absl::StrCat("CNI_ARGS=", call.arguments),
-          absl::StrCat("CNI_PATH=", absl::StrJoin(directories, ":"))};
+  // Plugins run iptables and the like, and add-ons want what the daemon's unit
+  // says (proxies, KUBECONFIG).
+  std::vector<std::string> result;
+  bool has_path = false;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const absl::string_view text = *entry;
+    if (absl::StartsWith(text, "CNI_") ||
+        absl::StartsWith(text, "NOTIFY_SOCKET=")) {
+      continue;
+    }
+    has_path = has_path || absl::StartsWith(text, "PATH=");
+    result.emplace_back(text);
+  }
+  if (!has_path) {
+    result.emplace_back(
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+  }
+  const std::pair<const char*, std::string> own[] = {
+      {"COMMAND", call.command}, {"CONTAINERID", call.container_id},
+      {"NETNS", call.netns},     {"IFNAME", call.interface_name},
+      {"ARGS", call.arguments},  {"PATH", absl::StrJoin(directories, ":")}};
+  for (const auto& [name, value] : own) {
+    result.push_back(absl::StrCat("CNI_", name, "=", value));
+  }
+  return result;
 }
 
 }  // namespace

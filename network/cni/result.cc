@@ -73,22 +73,24 @@ absl::StatusOr<PodAddresses> AddressesOf(const Json& result,
   addresses.interface_name = name;
   PINION_ASSIGN_OR_RETURN(const Json* ips, JsonArray(result, "ips"));
   if (ips == nullptr) return Malformed("no addresses");
+  std::vector<std::string> all;
+  std::vector<std::string> of_none;
   const size_t count = interfaces == nullptr ? 0 : interfaces->size();
   for (const Json& ip : *ips) {
     if (!ip.is_object()) return Malformed("an address is no object");
     PINION_ASSIGN_OR_RETURN(const std::string address, AddressOf(ip));
     PINION_ASSIGN_OR_RETURN(const std::optional<size_t> owner,
                             OwnerOf(ip, count));
-    if (owner.has_value() && static_cast<int>(*owner) != ours) continue;
-    if (addresses.ip.empty()) {
-      addresses.ip = address;
-    } else {
-      addresses.additional_ips.push_back(address);
+    if (!owner.has_value()) {
+      of_none.push_back(address);
+    } else if (static_cast<int>(*owner) == ours) {
+      all.push_back(address);
     }
   }
-  if (addresses.ip.empty()) {
-    return Malformed(absl::StrCat("no address for ", name));
-  }
+  all.insert(all.end(), of_none.begin(), of_none.end());
+  if (all.empty()) return Malformed(absl::StrCat("no address for ", name));
+  addresses.ip = all.front();
+  addresses.additional_ips.assign(all.begin() + 1, all.end());
   return addresses;
 }
 

@@ -89,13 +89,14 @@ TEST(ResultTest, TakesThePodsInterface) {
       {"name": "cni0", "mac": "02:00:00:00:00:01"},
       {"name": "net1", "mac": "02:00:00:00:00:02", "sandbox": "/x"},
       {"name": "eth0", "mac": "02:00:00:00:00:03", "sandbox": "/x"}],
-    "ips": [{"address": "10.9.9.9/24", "interface": 1},
+    "ips": [{"address": "10.8.8.8/24"},
+            {"address": "10.9.9.9/24", "interface": 1},
             {"address": "10.1.2.3/24", "interface": 2},
             {"address": "fd00::3/64", "interface": 2}]})");
   const auto addresses = AddressesOf(result, "eth0");
   ASSERT_TRUE(addresses.ok()) << addresses.status();
   EXPECT_EQ(addresses->ip, "10.1.2.3");
-  EXPECT_THAT(addresses->additional_ips, ElementsAre("fd00::3"));
+  EXPECT_THAT(addresses->additional_ips, ElementsAre("fd00::3", "10.8.8.8"));
   EXPECT_EQ(addresses->mac, "02:00:00:00:00:03");
 }
 
