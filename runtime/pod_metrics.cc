@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/clock.h"
 
 namespace pinion::runtime {
 namespace {
@@ -23,8 +24,9 @@ constexpr ResourceName kResources[] = {
 
 }  // namespace
 
-PodMetrics::PodMetrics(metrics::Registry& registry)
-    : periods_(registry.AddCounter(
+PodMetrics::PodMetrics(metrics::Registry& registry, int64_t since_ns)
+    : since_ns_(since_ns),
+      periods_(registry.AddCounter(
           "pinion_container_cpu_periods_total",
           "Periods of containers' CPU limits that have passed.")),
       throttled_periods_(registry.AddCounter(
@@ -53,12 +55,15 @@ PodMetrics::PodMetrics(metrics::Registry& registry)
   }
 }
 
-void PodMetrics::Gain(const std::string& key,
+void PodMetrics::Gain(const std::string& key, int64_t created_at_ns,
                       const cgroup::OptionalCount& value, double unit,
                       metrics::Counter& sum) {
   if (!value) return;
-  Seen& seen = seen_[key];
-  if (*value > seen.value) {
+  const auto [found, first] = seen_.try_emplace(key);
+  Seen& seen = found->second;
+  // What is older than the counters: its total so far is another daemon's.
+  const bool counted_before = first && created_at_ns < since_ns_;
+  if (*value > seen.value && !counted_before) {
     sum.Increment(static_cast<double>(*value - seen.value) * unit);
   }
   seen = {*value, look_};
@@ -69,15 +74,16 @@ void PodMetrics::TakePressure(const PodUsage& pod) {
     const auto& pressure = pod.cgroup->usage.*kResources[i].pressure;
     if (!pressure) continue;
     const std::string key = absl::StrCat(pod.pod->id(), kResources[i].name);
+    const int64_t created = pod.pod->created_at_ns();
     if (pressure->some) {
-      Gain(key + "some", pressure->some->total_us, kSecondsPerMicro,
+      Gain(key + "some", created, pressure->some->total_us, kSecondsPerMicro,
            *resources_[i].some);
       if (pressure->some->avg10 >= kUnderPressurePercent) {
         resources_[i].pods->Add(1);
       }
     }
     if (pressure->full) {
-      Gain(key + "full", pressure->full->total_us, kSecondsPerMicro,
+      Gain(key + "full", created, pressure->full->total_us, kSecondsPerMicro,
            *resources_[i].full);
     }
   }
@@ -90,16 +96,18 @@ void PodMetrics::Take(const std::vector<PodUsage>& pods) {
     if (!pod.cgroup) continue;
     TakePressure(pod);
     if (pod.cgroup->details) {
-      Gain(pod.pod->id() + "oom", pod.cgroup->details->memory_events.oom_kills,
-           1, oom_kills_);
+      Gain(pod.pod->id() + "oom", pod.pod->created_at_ns(),
+           pod.cgroup->details->memory_events.oom_kills, 1, oom_kills_);
     }
     for (const ContainerUsage& container : pod.containers) {
       if (!container.cgroup) continue;
       const std::string& id = container.container->id();
+      const int64_t created = container.container->created_at_ns();
       const cgroup::CpuStat& cpu = container.cgroup->usage.cpu;
-      Gain(id + "periods", cpu.periods, 1, periods_);
-      Gain(id + "held", cpu.throttled_periods, 1, throttled_periods_);
-      Gain(id + "time", cpu.throttled_us, kSecondsPerMicro, throttled_seconds_);
+      Gain(id + "periods", created, cpu.periods, 1, periods_);
+      Gain(id + "held", created, cpu.throttled_periods, 1, throttled_periods_);
+      Gain(id + "time", created, cpu.throttled_us, kSecondsPerMicro,
+           throttled_seconds_);
     }
   }
   for (auto it = seen_.begin(); it != seen_.end();) {
@@ -108,17 +116,18 @@ void PodMetrics::Take(const std::vector<PodUsage>& pods) {
 }
 
 void AddPodMetrics(metrics::Registry& registry, const Runtime& runtime) {
-  registry.OnScrape(
-      [metrics = std::make_shared<PodMetrics>(registry), &runtime] {
-        std::vector<PodUsage> pods;
-        for (const PodSnapshot& pod : runtime.ListPods()) {
-          if (pod->state() != state::POD_READY) continue;
-          auto usage = runtime.MeasurePod(pod->id(), UsageDetail::kCgroups);
-          // Removed meanwhile; what else may be wrong the statistics log.
-          if (usage.ok()) pods.push_back(*std::move(usage));
-        }
-        metrics->Take(pods);
-      });
+  registry.OnScrape([metrics = std::make_shared<PodMetrics>(
+                         registry, Clock::Real().WallNanos()),
+                     &runtime] {
+    std::vector<PodUsage> pods;
+    for (const PodSnapshot& pod : runtime.ListPods()) {
+      if (pod->state() != state::POD_READY) continue;
+      auto usage = runtime.MeasurePod(pod->id(), UsageDetail::kCgroups);
+      // Removed meanwhile; what else may be wrong the statistics log.
+      if (usage.ok()) pods.push_back(*std::move(usage));
+    }
+    metrics->Take(pods);
+  });
 }
 
 }  // namespace pinion::runtime

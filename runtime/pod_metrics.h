@@ -30,7 +30,9 @@ class PodMetrics {
   // counts as under pressure.
   static constexpr double kUnderPressurePercent = 10;
 
-  explicit PodMetrics(metrics::Registry& registry);
+  // `since_ns` (wall clock): when this daemon began to count. Of what is older
+  // only what comes from now on counts: a restart is no burst.
+  PodMetrics(metrics::Registry& registry, int64_t since_ns);
 
   // `pods`: all that are ready, measured with UsageDetail::kCgroups.
   void Take(const std::vector<PodUsage>& pods);
@@ -48,10 +50,12 @@ class PodMetrics {
   };
 
   // Adds to `sum` what `key`'s counter has gained since the last look.
-  void Gain(const std::string& key, const cgroup::OptionalCount& value,
-            double unit, metrics::Counter& sum);
+  void Gain(const std::string& key, int64_t created_at_ns,
+            const cgroup::OptionalCount& value, double unit,
+            metrics::Counter& sum);
   void TakePressure(const PodUsage& pod);
 
+  const int64_t since_ns_;
   metrics::Counter& periods_;
   metrics::Counter& throttled_periods_;
   metrics::Counter& throttled_seconds_;

@@ -13,11 +13,14 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
+constexpr int64_t kStart = 1'000;
+
 ContainerUsage Container(const std::string& id, uint64_t periods, uint64_t held,
                          uint64_t held_us) {
   ContainerUsage usage;
   auto record = std::make_shared<state::ContainerRecord>();
   record->set_id(id);
+  record->set_created_at_ns(kStart + 1);
   usage.container = record;
   usage.cgroup.emplace();
   usage.cgroup->usage.cpu = cgroup::ParseCpuStat(
@@ -31,6 +34,7 @@ PodUsage Pod(const std::string& id, double avg10, uint64_t waited_us,
   PodUsage usage;
   auto record = std::make_shared<state::PodRecord>();
   record->set_id(id);
+  record->set_created_at_ns(kStart + 1);
   usage.pod = record;
   usage.cgroup.emplace();
   usage.cgroup->usage.memory_pressure = cgroup::ParsePressure(absl::StrCat(
@@ -48,7 +52,7 @@ class PodMetricsTest : public testing::Test {
   }
 
   std::unique_ptr<metrics::Registry> registry_ = metrics::Registry::Create();
-  PodMetrics metrics_{*registry_};
+  PodMetrics metrics_{*registry_, kStart};
 };
 
 TEST_F(PodMetricsTest, SumsWhatCameSinceTheLastLook) {
@@ -72,6 +76,27 @@ TEST_F(PodMetricsTest, SumsWhatCameSinceTheLastLook) {
   ExpectLine("pinion_container_cpu_periods_total 160");
   ExpectLine("pinion_container_cpu_throttled_seconds_total 1.75");
   ExpectLine("pinion_pod_oom_killed_processes_total 3");
+}
+
+// A restart of the daemon: rate() must not see their whole lives at once.
+TEST_F(PodMetricsTest, WhatIsOlderThanTheCountersStartsAtItsTotal) {
+  PodUsage pod = Pod("p", 0.5, 2'000'000, 7);
+  pod.containers = {Container("a", 100, 40, 1'500'000)};
+  auto pod_record = std::make_shared<state::PodRecord>(*pod.pod);
+  pod_record->set_created_at_ns(kStart - 1);
+  pod.pod = pod_record;
+  auto record =
+      std::make_shared<state::ContainerRecord>(*pod.containers[0].container);
+  record->set_created_at_ns(kStart - 1);
+  pod.containers[0].container = record;
+  metrics_.Take({pod});
+  ExpectLine("pinion_container_cpu_periods_total 0");
+  ExpectLine("pinion_pod_oom_killed_processes_total 0");
+  pod.containers[0].cgroup = Container("a", 130, 40, 1'500'000).cgroup;
+  pod.cgroup->details->memory_events.oom_kills = 8;
+  metrics_.Take({pod});
+  ExpectLine("pinion_container_cpu_periods_total 30");
+  ExpectLine("pinion_pod_oom_killed_processes_total 1");
 }
 
 TEST_F(PodMetricsTest, NeverGoesBackWhenPodsGo) {
