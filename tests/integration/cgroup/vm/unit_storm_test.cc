@@ -135,7 +135,9 @@ TEST_F(UnitStormTest, APodCostsTheManagerTheSameHoweverMany) {
   }
   std::printf("PID 1 per pod, the most pods against the least: %.2f x\n",
               last / first);
-  EXPECT_LT(last / first, 1.6);
+  // 1.2 to 1.5 for 100 against 27; it was 3.7 when systemd was asked about
+  // each job every second.
+  EXPECT_LT(last / first, 2);
   EXPECT_EQ(Shell("systemctl list-units --all --no-legend 'pinion-*.scope'"),
             "");
 }
