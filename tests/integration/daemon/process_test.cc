@@ -159,8 +159,8 @@ TEST_F(ProcessTest, PinningIsServedOrRefusedAsTheControllersAllow) {
       << "[network]\nmode = \"none\"\n[cpu]\npolicy = \"static\"\n";
   if (absl::c_linear_search(hierarchy->controllers, "cpuset")) {
     StartDaemon();
-    const auto metrics = tools::HttpGet("127.0.0.1", port_, "/metrics",
-                                        std::chrono::seconds(5));
+    const auto metrics =
+        tools::HttpGet("127.0.0.1", port_, "/metrics", std::chrono::seconds(5));
     ASSERT_TRUE(metrics.ok()) << metrics.status();
     EXPECT_THAT(*metrics, HasSubstr("pinion_cpu_exclusive 0"));
     return;
