@@ -92,8 +92,9 @@ size_t WholeCpus(const state::Resources& resources) {
 }  // namespace
 
 bool NamesCpus(const state::Resources& resources) {
+  const auto unified = resources.unified().find("cpuset.cpus");
   return !resources.cpuset_cpus().empty() ||
-         resources.unified().count("cpuset.cpus") != 0;
+         (unified != resources.unified().end() && !unified->second.empty());
 }
 
 absl::StatusOr<std::optional<cpu::Request>> CpuRequestOf(
@@ -108,6 +109,8 @@ absl::StatusOr<std::optional<cpu::Request>> CpuRequestOf(
     request.count = whole;
   }
   if (request.count == 0) return std::nullopt;
+  request.names_memory = !resources.cpuset_mems().empty() ||
+                         resources.unified().count("cpuset.mems") != 0;
   return request;
 }
 

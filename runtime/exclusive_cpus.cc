@@ -39,6 +39,10 @@ void Record(const cpu::Grant& grant, state::ContainerRecord& record) {
   record.mutable_exclusive_cpus()->set_idle(grant.idle.ToString());
 }
 
+const char* KindOf(cpu::Partition partition) {
+  return partition == cpu::Partition::kRoot ? "root" : "isolated";
+}
+
 // A partition of the leaf, or of one that is gone: then the cgroups above it
 // that are still there.
 absl::Status SetPartition(const cgroup::ContainerCgroups& cgroups,
@@ -48,11 +52,10 @@ absl::Status SetPartition(const cgroup::ContainerCgroups& cgroups,
   const auto dir = cgroups.Open(pod_cgroup, leaf);
   if (partition != cpu::Partition::kNone) {
     PINION_RETURN_IF_ERROR(dir.status());
-    return cgroup::MakePartition(
-        dir->get(), cpus,
-        partition == cpu::Partition::kRoot ? "root" : "isolated");
+    return cgroup::MakePartition(dir->get(), cpus, KindOf(partition));
   }
   if (dir.ok()) return cgroup::EndPartition(dir->get(), cpus);
+  if (!absl::IsNotFound(dir.status())) return dir.status();
   std::string above = pod_cgroup;
   while (above.size() > 1) {
     const auto there = cgroups.Open(above);
@@ -77,7 +80,10 @@ void RestoreGrant(Context& context, Container& container) {
     const auto record = container.record.Get();
     const auto request = CpuRequestOf(container.pod->record.Get()->spec(),
                                       record->spec().resources());
-    if (request.ok() && *request) grant->partition = (*request)->partition;
+    if (request.ok() && *request) {
+      grant->partition = (*request)->partition;
+      grant->names_memory = (*request)->names_memory;
+    }
   }
   const absl::Status status =
       grant.ok() ? context.pinning->Restore(container.id, *grant)
@@ -98,6 +104,21 @@ std::string PartitionState(Context& context, const std::string& pod_cgroup,
   const auto dir = context.deps.container_cgroups->Open(pod_cgroup, leaf);
   if (!dir.ok()) return "-";
   return cgroup::PartitionOf(dir->get()).value_or("-");
+}
+
+// Its leaf may be a partition still, also if it has ended, or the leaf has
+// gone, while no daemon was there.
+void WatchLeaf(Context& context, const state::PodRecord& pod,
+               const state::ContainerRecord& record) {
+  const auto grant = GrantOf(record.exclusive_cpus());
+  const auto request = CpuRequestOf(pod.spec(), record.spec().resources());
+  const bool partitioned = record.has_exclusive_cpus() && grant.ok() &&
+                           request.ok() && *request &&
+                           (*request)->partition != cpu::Partition::kNone;
+  if (!partitioned) return context.pinning->Watch(record.id(), pod.cgroup());
+  context.pinning->Watch(record.id(), pod.cgroup(), grant->cpus,
+                         PartitionState(context, pod.cgroup(), record.id()) ==
+                             KindOf((*request)->partition));
 }
 
 bool MayRun(const state::ContainerRecord& record) {
@@ -161,6 +182,11 @@ absl::Status EnterCpus(Context& context, const state::PodRecord& pod,
 void ReleaseCpus(Context& context, const std::string& id) {
   if (context.pinning == nullptr) return;
   if (context.pinning->Release(id)) SpreadLater(context);
+}
+
+void LeaveSharedCpus(Context& context, const std::string& id) {
+  if (context.pinning == nullptr) return;
+  if (context.pinning->Leave(id)) SpreadLater(context);
 }
 
 void ForgetCpus(Context& context, const std::string& id) {
@@ -236,9 +262,7 @@ void RestoreCpus(Context& context) {
       if (MayRun(*of) && of->has_exclusive_cpus()) {
         RestoreGrant(context, *container);
       }
-      if (!NamesCpus(of->spec().resources())) {
-        context.pinning->Watch(container->id, record->cgroup());
-      }
+      if (!NamesCpus(of->spec().resources())) WatchLeaf(context, *record, *of);
     }
   }
   const absl::Status spread = context.pinning->Spread();

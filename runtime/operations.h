@@ -117,6 +117,8 @@ absl::Status EnterCpus(Context& context, const state::PodRecord& pod,
 void ReleaseCpus(Context& context, const std::string& id);
 // The same, and its leaf is gone.
 void ForgetCpus(Context& context, const std::string& id);
+// It names its CPUs itself from now on: returns when nothing writes them.
+void LeaveSharedCpus(Context& context, const std::string& id);
 // What an update changes of a container's exclusive CPUs: undone by the
 // destructor unless Keep was called. Under the pod's lock.
 class CpuResize {

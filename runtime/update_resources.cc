@@ -138,7 +138,7 @@ absl::Status UpdateContainer(Context& context, const std::string& id,
   // From now on the caller's: the pool's changes must not undo it.
   const bool leaves_pool =
       NamesCpus(merged) && !NamesCpus(record->spec().resources());
-  if (leaves_pool) ForgetCpus(context, container->id);
+  if (leaves_pool) LeaveSharedCpus(context, container->id);
   const absl::Status status =
       UpdateRunning(context, *container, merged, commit);
   if (status.ok() || !leaves_pool) return status;

@@ -144,6 +144,7 @@ absl::StatusOr<Grant> Allocator::Allocate(const std::string& owner,
   if (!taken) return DoesNotFit(request);
   Grant grant = Split(topology_, *taken, request.count);
   grant.partition = request.partition;
+  grant.names_memory = request.names_memory;
   grants_[owner] = grant;
   return grant;
 }
@@ -157,6 +158,7 @@ Grant Allocator::Shrink(const Grant& grant, const Request& request) const {
   }
   Grant smaller;
   smaller.partition = grant.partition;
+  smaller.names_memory = grant.names_memory;
   smaller.cpus =
       *TakeCpus(topology_, most.size() >= request.count ? most : grant.cpus,
                 request.count);

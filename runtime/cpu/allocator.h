@@ -36,6 +36,8 @@ struct Request {
   // those of their CPUs that are not asked for stay idle.
   bool own_cores = false;
   Partition partition = Partition::kNone;
+  // The container says itself where its memory comes from.
+  bool names_memory = false;
 };
 
 struct Grant {
@@ -43,6 +45,7 @@ struct Grant {
   CpuSet idle;   // own_cores: taken with the others, used by nobody
   CpuSet nodes;  // that cpus are on: for cpuset.mems
   Partition partition = Partition::kNone;
+  bool names_memory = false;
 
   bool operator==(const Grant&) const = default;
 };

@@ -43,7 +43,9 @@ Pinning::Change Pinning::Wanted(const std::string& owner,
   } else {
     change.cpus = grant->second.cpus;
     change.partition = grant->second.partition;
-    if (numa_ != NumaPolicy::kNone) change.mems = grant->second.nodes;
+    if (numa_ != NumaPolicy::kNone && !grant->second.names_memory) {
+      change.mems = grant->second.nodes;
+    }
   }
   return change;
 }
@@ -65,11 +67,21 @@ absl::Status Pinning::EndForgottenPartitions() {
     forgotten.swap(forgotten_);
   }
   absl::Status result;
-  for (const Change& change : forgotten) result.Update(EndPartition(change));
+  for (const Change& change : forgotten) {
+    const absl::Status ended = EndPartition(change);
+    if (ended.ok()) continue;
+    result.Update(ended);
+    const absl::MutexLock lock(&mutex_);
+    forgotten_.push_back(change);  // for the next one
+  }
   return result;
 }
 
 absl::Status Pinning::WriteCpus(const Change& change) {
+  {
+    const absl::MutexLock lock(&mutex_);
+    if (leaves_.count(change.owner) == 0) return absl::OkStatus();
+  }
   const auto effective =
       write_(change.pod_cgroup, change.owner, change.cpus, change.mems);
   const absl::MutexLock lock(&mutex_);
@@ -103,8 +115,14 @@ absl::Status Pinning::MakePartition(const Change& change) {
     // Noted before it is made: whoever forgets the leaf now ends it.
     leaf->second.partition = change.cpus;
   }
-  return set_partition_(change.pod_cgroup, change.owner, change.cpus,
-                        change.partition);
+  const absl::Status made = set_partition_(change.pod_cgroup, change.owner,
+                                           change.cpus, change.partition);
+  if (made.ok()) return made;
+  const absl::MutexLock lock(&mutex_);
+  const auto leaf = leaves_.find(change.owner);
+  // So that the next Spread tries again.
+  if (leaf != leaves_.end()) leaf->second.written.reset();
+  return made;
 }
 
 absl::Status Pinning::WriteOne(const Change& change) {
@@ -208,9 +226,12 @@ absl::Status Pinning::Restore(const std::string& owner, const Grant& grant) {
   return status;
 }
 
-void Pinning::Watch(const std::string& owner, const std::string& pod_cgroup) {
+void Pinning::Watch(const std::string& owner, const std::string& pod_cgroup,
+                    const CpuSet& partition, bool in_force) {
   const absl::MutexLock lock(&mutex_);
-  leaves_[owner] = {pod_cgroup, std::nullopt, CpuSet()};
+  leaves_[owner] = {pod_cgroup,
+                    in_force ? std::optional<CpuSet>(partition) : std::nullopt,
+                    partition};
 }
 
 absl::Status Pinning::Enter(const std::string& owner,
@@ -228,7 +249,7 @@ absl::Status Pinning::Enter(const std::string& owner,
   if (status.ok() && change.exclusive) status = SpreadLocked();
   if (status.ok()) return status;
   const absl::MutexLock memory(&mutex_);
-  leaves_.erase(owner);
+  ForgetLeaf(owner);
   return status;
 }
 
@@ -240,11 +261,9 @@ bool Pinning::Release(const std::string& owner) {
   return had;
 }
 
-bool Pinning::Forget(const std::string& owner) {
-  const bool had = Release(owner);
-  const absl::MutexLock lock(&mutex_);
+bool Pinning::ForgetLeaf(const std::string& owner) {
   const auto leaf = leaves_.find(owner);
-  if (leaf == leaves_.end()) return had;
+  if (leaf == leaves_.end()) return false;
   const bool partitioned = !leaf->second.partition.empty();
   if (partitioned) {
     Change change;
@@ -254,7 +273,18 @@ bool Pinning::Forget(const std::string& owner) {
     forgotten_.push_back(std::move(change));
   }
   leaves_.erase(leaf);
-  return had || partitioned;
+  return partitioned;
+}
+
+bool Pinning::Forget(const std::string& owner) {
+  const bool had = Release(owner);
+  const absl::MutexLock lock(&mutex_);
+  return ForgetLeaf(owner) || had;
+}
+
+bool Pinning::Leave(const std::string& owner) {
+  const absl::MutexLock lock(&spreading_);
+  return Forget(owner);
 }
 
 absl::Status Pinning::KeepMonitor(const std::string& pod_cgroup) {
@@ -263,7 +293,6 @@ absl::Status Pinning::KeepMonitor(const std::string& pod_cgroup) {
     const absl::MutexLock lock(&mutex_);
     reserved = allocator_.reserved();
   }
-  const absl::MutexLock lock(&spreading_);
   PINION_ASSIGN_OR_RETURN(const CpuSet effective,
                           write_(pod_cgroup, "monitor", reserved, CpuSet()));
   if (reserved.ContainsAll(effective)) return absl::OkStatus();

@@ -74,7 +74,10 @@ class Pinning {
   // Spread writes them.
   absl::Status Restore(const std::string& owner, const Grant& grant)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  void Watch(const std::string& owner, const std::string& pod_cgroup)
+  // `partition`: the CPUs of which the leaf may be one, from before;
+  // `in_force`: it is, as its grant says, and Spread need not make it again.
+  void Watch(const std::string& owner, const std::string& pod_cgroup,
+             const CpuSet& partition = CpuSet(), bool in_force = false)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
   // The owner's leaf was just made, with nothing in it: brought to its CPUs.
@@ -88,6 +91,9 @@ class Pinning {
   // The same, and its leaf is gone or no longer ours to write. Whether Spread
   // has something to do.
   bool Forget(const std::string& owner) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The same, once no write of its leaf is under way: what the caller writes
+  // there then stays.
+  bool Leave(const std::string& owner) ABSL_LOCKS_EXCLUDED(spreading_, mutex_);
 
   // Writes every leaf that is not where it belongs. The first failure, after
   // all were tried.
@@ -95,7 +101,7 @@ class Pinning {
 
   // The monitor's leaf of a pod: reserved CPUs only.
   absl::Status KeepMonitor(const std::string& pod_cgroup)
-      ABSL_LOCKS_EXCLUDED(spreading_, mutex_);
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   const Topology& topology() const { return topology_; }
   Pools View() const ABSL_LOCKS_EXCLUDED(mutex_);
@@ -133,6 +139,8 @@ class Pinning {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(spreading_) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status WriteOne(const Change& change)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(spreading_) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool ForgetLeaf(const std::string& owner)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status UndoResizeLocked(const std::string& owner)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(spreading_) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status SpreadLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(spreading_)

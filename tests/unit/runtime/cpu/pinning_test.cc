@@ -35,7 +35,7 @@ class PinningTest : public ::testing::Test {
               writes_.push_back(
                   absl::StrCat(partition == Partition::kNone ? "end " : "make ",
                                pod, "/", leaf, " ", cpus.ToString()));
-              return partition == Partition::kNone ? absl::OkStatus()
+              return partition == Partition::kNone ? end_error_
                                                    : partition_error_;
             },
             *metrics_) {}
@@ -63,6 +63,7 @@ class PinningTest : public ::testing::Test {
   std::map<std::string, absl::Status> errors_;
   std::map<std::string, CpuSet> effective_;
   absl::Status partition_error_;
+  absl::Status end_error_;
   Pinning pinning_;
 };
 
@@ -212,6 +213,67 @@ TEST_F(PinningTest, WhatCannotBeAPartitionDoesNotStart) {
   ASSERT_TRUE(pinning_.Claim("a", Isolated(2)).ok());
   partition_error_ = absl::FailedPreconditionError("isolated invalid");
   EXPECT_TRUE(absl::IsFailedPrecondition(pinning_.Enter("a", "/r")));
+}
+
+TEST_F(PinningTest, APartitionThatCouldNotBeEndedIsEndedLater) {
+  ASSERT_TRUE(pinning_.Claim("a", Isolated(2)).ok());
+  ASSERT_TRUE(pinning_.Enter("a", "/r").ok());
+  EXPECT_TRUE(pinning_.Forget("a"));
+  end_error_ = absl::ResourceExhaustedError("EMFILE");
+  EXPECT_FALSE(pinning_.Spread().ok());
+  end_error_ = absl::OkStatus();
+  TakeWrites();
+  EXPECT_TRUE(pinning_.Spread().ok());
+  EXPECT_THAT(TakeWrites(), ElementsAre("end /r/a 1,5"));
+}
+
+TEST_F(PinningTest, AnEntryThatFailsLateLeavesNoPartition) {
+  ASSERT_TRUE(pinning_.Enter("b", "/p").ok());
+  ASSERT_TRUE(pinning_.Claim("a", Isolated(2)).ok());
+  // Somebody came back to the CPUs meanwhile, and cannot leave.
+  pinning_.Watch("b", "/p");
+  errors_["/p/b"] = absl::InternalError("stuck");
+  EXPECT_FALSE(pinning_.Enter("a", "/r").ok());
+  TakeWrites();
+  errors_.clear();
+  EXPECT_TRUE(pinning_.Spread().ok());
+  EXPECT_THAT(TakeWrites(), ElementsAre("end /r/a 1,5", "/p/b=0,2-4,6-7"));
+}
+
+TEST_F(PinningTest, APartitionThatCouldNotBeMadeIsTriedAgain) {
+  Grant grant;
+  grant.cpus = Cpus("1,5");
+  grant.partition = Partition::kIsolated;
+  ASSERT_TRUE(pinning_.Restore("a", grant).ok());
+  pinning_.Watch("a", "/r");
+  partition_error_ = absl::UnavailableError("EBUSY");
+  EXPECT_FALSE(pinning_.Spread().ok());
+  partition_error_ = absl::OkStatus();
+  TakeWrites();
+  EXPECT_TRUE(pinning_.Spread().ok());
+  EXPECT_THAT(TakeWrites(),
+              ElementsAre("end /r/a 1,5", "/r/a=1,5@0", "make /r/a 1,5"));
+}
+
+TEST_F(PinningTest, RestartLeavesAPartitionThatIsInForce) {
+  Grant grant;
+  grant.cpus = Cpus("1,5");
+  grant.partition = Partition::kIsolated;
+  ASSERT_TRUE(pinning_.Restore("a", grant).ok());
+  pinning_.Watch("a", "/r", Cpus("1,5"), true);
+  // Its container ended while no daemon was there.
+  pinning_.Watch("gone", "/q", Cpus("2,6"), false);
+  ASSERT_TRUE(pinning_.Spread().ok());
+  EXPECT_THAT(TakeWrites(),
+              ElementsAre("end /q/gone 2,6", "/q/gone=0,2-4,6-7"));
+}
+
+TEST_F(PinningTest, MemoryThatIsNamedIsLeftAlone) {
+  Request request = Count(2);
+  request.names_memory = true;
+  ASSERT_TRUE(pinning_.Claim("a", request).ok());
+  ASSERT_TRUE(pinning_.Enter("a", "/r").ok());
+  EXPECT_THAT(TakeWrites(), ElementsAre("/r/a=1,5"));
 }
 
 TEST_F(PinningTest, LeavesThatAreGoneAreForgotten) {
