@@ -6,9 +6,9 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/json.h"
 #include "base/status_macros.h"
 #include "image/byte_stream.h"
-#include "base/json.h"
 #include "image/reference.h"
 
 namespace pinion::image {

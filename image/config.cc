@@ -3,8 +3,8 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "base/status_macros.h"
 #include "base/json.h"
+#include "base/status_macros.h"
 #include "image/manifest.h"
 
 namespace pinion::image {

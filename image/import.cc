@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "base/status_macros.h"
 #include "base/json.h"
+#include "base/status_macros.h"
 #include "image/reference.h"
 
 namespace pinion::image {

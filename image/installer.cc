@@ -9,11 +9,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
+#include "base/json.h"
 #include "base/status_macros.h"
 #include "image/config.h"
 #include "image/inflate.h"
 #include "image/inherit.h"
-#include "base/json.h"
 #include "image/layer_tree.h"
 #include "image/layer_unpacker.h"
 

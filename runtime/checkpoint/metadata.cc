@@ -5,12 +5,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "base/status_macros.h"
 #include "base/json.h"
+#include "base/status_macros.h"
 
 namespace pinion::checkpoint {
 namespace {
-
 
 constexpr char kSecurity[] = "dev.pinion.security-context";
 constexpr char kMaker[] = "io.container.manager";
@@ -41,12 +40,10 @@ absl::Status ParseMount(const Json& json, Metadata& metadata) {
   if (!json.is_object()) {
     return absl::InvalidArgumentError("spec.dump: a mount is no object");
   }
-  PINION_ASSIGN_OR_RETURN(const std::string type,
-                          JsonString(json, "type"));
+  PINION_ASSIGN_OR_RETURN(const std::string type, JsonString(json, "type"));
   if (type != "bind") return absl::OkStatus();
   MountPoint mount;
-  PINION_ASSIGN_OR_RETURN(mount.destination,
-                          JsonString(json, "destination"));
+  PINION_ASSIGN_OR_RETURN(mount.destination, JsonString(json, "destination"));
   if (mount.destination.empty() || mount.destination.front() != '/' ||
       mount.destination.find('\0') != std::string::npos) {
     return absl::InvalidArgumentError(
@@ -61,8 +58,7 @@ absl::Status ParseMount(const Json& json, Metadata& metadata) {
 }
 
 absl::Status ParseSpec(const std::string& text, Metadata& metadata) {
-  PINION_ASSIGN_OR_RETURN(const Json spec,
-                          ParseJsonObject(text, "spec.dump"));
+  PINION_ASSIGN_OR_RETURN(const Json spec, ParseJsonObject(text, "spec.dump"));
   PINION_ASSIGN_OR_RETURN(const auto annotations,
                           JsonStringMap(spec, "annotations"));
   const auto maker = annotations.find(kMaker);
@@ -86,8 +82,7 @@ absl::Status ParseConfig(const std::string& text, Metadata& metadata) {
                           ParseJsonObject(text, "config.dump"));
   PINION_ASSIGN_OR_RETURN(metadata.id, JsonString(config, "id"));
   PINION_ASSIGN_OR_RETURN(metadata.name, JsonString(config, "name"));
-  PINION_ASSIGN_OR_RETURN(metadata.image_id,
-                          JsonString(config, "rootfsImage"));
+  PINION_ASSIGN_OR_RETURN(metadata.image_id, JsonString(config, "rootfsImage"));
   PINION_ASSIGN_OR_RETURN(metadata.image_ref,
                           JsonString(config, "rootfsImageRef"));
   PINION_ASSIGN_OR_RETURN(metadata.image_name,
