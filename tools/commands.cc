@@ -84,7 +84,7 @@ absl::StatusOr<PoolView> ViewPool(
       ++view.used;
       row.owner = entry.owner.ToString();
       const auto found = pod_names.find(row.owner);
-      if (found != pod_names.end()) row.pod = found->second;
+      if (found != pod_names.end()) row.pod = Printable(found->second);
     }
     if (entry.age) {
       row.age_ns = std::chrono::nanoseconds(*entry.age).count();
@@ -149,8 +149,9 @@ absl::StatusOr<int> RunCpus(const CommandLine& line) {
   for (const auto& owner : response.owners()) {
     CpuMapOwner& added = map.owners.emplace_back();
     added.container_id = owner.container_id();
-    added.name = absl::StrCat(owner.pod_namespace(), "/", owner.pod_name(), "/",
-                              owner.container_name());
+    added.name =
+        Printable(absl::StrCat(owner.pod_namespace(), "/", owner.pod_name(),
+                               "/", owner.container_name()));
     PINION_ASSIGN_OR_RETURN(added.cpus, CpuSet::Parse(owner.cpus()));
     PINION_ASSIGN_OR_RETURN(added.idle, CpuSet::Parse(owner.idle()));
     added.partition = owner.partition();

@@ -35,7 +35,8 @@ absl::StatusOr<std::unique_ptr<Screen>> Screen::Open() {
   std::unique_ptr<Screen> screen(new Screen);
   sigset_t mask;
   sigemptyset(&mask);
-  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGWINCH}) {
+  for (const int number :
+       {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP, SIGWINCH}) {
     sigaddset(&mask, number);
   }
   screen->signals_ =

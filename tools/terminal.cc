@@ -92,6 +92,18 @@ std::string CutMiddle(const std::string& text, size_t width) {
                       absl::StrJoin(points.end() - rest, points.end(), ""));
 }
 
+std::string Printable(std::string text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    // U+0080 to U+009F are controls too: C2 and a byte below A0.
+    const bool c1 = byte == 0xc2 && i + 1 < text.size() &&
+                    static_cast<unsigned char>(text[i + 1]) < 0xa0;
+    if (c1) text.erase(i + 1, 1);
+    if (c1 || byte < 0x20 || byte == 0x7f) text[i] = '?';
+  }
+  return text;
+}
+
 std::string Table(const std::vector<std::vector<std::string>>& rows) {
   std::vector<size_t> widths;
   for (const auto& row : rows) {

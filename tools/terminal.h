@@ -35,6 +35,10 @@ std::string PadLeft(const std::string& text, size_t width);
 // `text` in at most `width` columns: its head and tail with "…" between them.
 std::string CutMiddle(const std::string& text, size_t width);
 
+// `text` with '?' for bytes that would move the cursor or more: names are what
+// a user chose.
+std::string Printable(std::string text);
+
 // Rows of cells as lines, columns aligned, two blanks between; the last
 // column is not padded.
 std::string Table(const std::vector<std::vector<std::string>>& rows);

@@ -203,6 +203,21 @@ class PoolHistoryTest : public testing::Test {
     return sum;
   }
 
+  // The workers write to memory that is shared, which nothing waits for. A
+  // minute without an operation: they have ended.
+  void AwaitOperations(uint64_t until) {
+    using std::chrono::steady_clock;
+    uint64_t last = Begun();
+    auto moved = steady_clock::now();
+    for (uint64_t begun = last; operations_ + begun < until; begun = Begun()) {
+      if (begun != last) moved = steady_clock::now();
+      last = begun;
+      ASSERT_LT(steady_clock::now() - moved, std::chrono::minutes(1))
+          << "the workers do nothing";
+      poll(nullptr, 0, 1);
+    }
+  }
+
   // Starts workers, kills some of them, ends the others, and judges.
   void Round(uint64_t operations, uint64_t kills) {
     history_ = {.addresses = range_.usable(), .episodes = {}, .refusals = {}};
@@ -213,7 +228,8 @@ class PoolHistoryTest : public testing::Test {
     const uint64_t before = operations_;
     for (uint64_t k = 0; k < kills;) {
       const uint64_t until = (k + 1) * operations / (kills + 1);
-      while (operations_ - before + Begun() < until) poll(nullptr, 0, 1);
+      AwaitOperations(before + until);
+      if (HasFatalFailure()) return;
       Process& process = processes_[random_() % kWorkers];
       ASSERT_EQ(kill(process.pid, SIGKILL), 0);
       int status = 0;
@@ -225,7 +241,8 @@ class PoolHistoryTest : public testing::Test {
       Start(process, kMostEntries);
     }
     kills_ += kills;
-    while (operations_ - before + Begun() < operations) poll(nullptr, 0, 1);
+    AwaitOperations(before + operations);
+    if (HasFatalFailure()) return;
     shared_.get()->stop = 1;
     for (Process& process : processes_) {
       int status = 0;

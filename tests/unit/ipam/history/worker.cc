@@ -134,7 +134,9 @@ class Worker {
 void Work(const WorkerOptions& options, Shared& shared, Log& log,
           Entry* entries) {
   // The parent is to be awake when it wants to kill, and not to be outlived.
-  if (nice(10) == -1 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) _exit(2);
+  errno = 0;  // -1 is a nice value, too (nice(2))
+  if ((nice(10) == -1 && errno != 0) || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+    _exit(2);
   auto pool = Pool::Open(options.directory, options.range,
                          {.cooldown = std::chrono::milliseconds(0)});
   if (!pool.ok()) _exit(1);
