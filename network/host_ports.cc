@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "base/id.h"
 #include "base/status_macros.h"
 #include "network/nf_tables.h"
+#include "network/tracked_flows.h"
 
 namespace pinion::network {
 namespace {
@@ -159,6 +161,14 @@ absl::StatusOr<std::vector<Mapping>> MappingsOf(const HostPortTable& table,
   return mappings;
 }
 
+std::set<uint16_t> UdpPorts(const HostPorts& pod) {
+  std::set<uint16_t> ports;
+  for (const HostPort& port : pod.ports) {
+    if (port.protocol == HostPort::Protocol::kUdp) ports.insert(port.host_port);
+  }
+  return ports;
+}
+
 }  // namespace
 
 absl::Status CheckHostPorts(const HostPortTable& table,
@@ -230,6 +240,26 @@ absl::Status ReplaceHostPorts(NetlinkSocket& netfilter, const std::string& link,
   }
   nft::EndTransaction(batch);
   return Annotate(netfilter.Transact(batch, 1), "nf_tables");
+}
+
+absl::Status EndFlowsBeforePorts(NetlinkSocket& netfilter,
+                                 const HostPorts& pod) {
+  const std::set<uint16_t> ports = UdpPorts(pod);
+  absl::Status result;
+  if (ports.empty()) return result;
+  for (const IpAddress& address : pod.addresses) {
+    result.Update(EndUntranslatedFlows(netfilter, address.family(), ports));
+  }
+  return result;
+}
+
+absl::Status EndFlowsOfPorts(NetlinkSocket& netfilter, const HostPorts& pod) {
+  absl::Status result;
+  if (UdpPorts(pod).empty()) return result;
+  for (const IpAddress& address : pod.addresses) {
+    result.Update(EndFlowsTo(netfilter, address));
+  }
+  return result;
 }
 
 }  // namespace pinion::network

@@ -14,10 +14,10 @@
 // the table drops what comes from a pod for 127.0.0.0/8, before anything else
 // sees it: nothing that listens on the node's loopback is opened to pods.
 //
-// Not undone for what is older than the rules: a UDP flow that has been led
-// somewhere goes on there while its packets come (nf_conntrack). Whoever
-// flushes the node's whole ruleset takes these rules away until the next pod
-// with ports, or the next change of the link.
+// UDP flows that the kernel has led elsewhere before, or that a pod that is
+// gone has had, are ended (tracked_flows.h). Whoever flushes the node's whole
+// ruleset takes these rules away until the next pod with ports, or the next
+// change of the link.
 //
 // Stateless; one thread at a time per socket.
 
@@ -63,6 +63,12 @@ absl::Status ReplaceHostPorts(os::NetlinkSocket& netfilter,
                               const std::string& link,
                               const std::vector<FamilyPlan>& plans,
                               const HostPortTable& table);
+
+// After the rules of `pod` came into force, or were taken away.
+absl::Status EndFlowsBeforePorts(os::NetlinkSocket& netfilter,
+                                 const HostPorts& pod);
+absl::Status EndFlowsOfPorts(os::NetlinkSocket& netfilter,
+                             const HostPorts& pod);
 
 }  // namespace pinion::network
 

@@ -26,6 +26,13 @@
 namespace pinion::network {
 namespace {
 
+// No reason to fail a pod: they end by themselves when their clients pause.
+void LogFlows(const absl::Status& status) {
+  if (status.ok()) return;
+  Log(LogLevel::kWarning, "UDP flows to host ports may go to where they went",
+      {{"error", status.ToString()}});
+}
+
 using ipam::IpAddress;
 using ipam::IpLease;
 using ipam::IpRange;
@@ -351,18 +358,24 @@ void MacvlanNetwork::WarnWithoutForwarding() {
 absl::Status MacvlanNetwork::OpenHostPorts(
     const std::string& pod_id, const std::vector<IpAddress>& addresses) {
   absl::MutexLock host_lock(&host_mutex_);
-  host_ports_[pod_id].addresses = addresses;
-  return ApplyHostPorts();
+  HostPorts& ports = host_ports_[pod_id];
+  ports.addresses = addresses;
+  PINION_RETURN_IF_ERROR(ApplyHostPorts());
+  if (netfilter_.ok()) LogFlows(EndFlowsBeforePorts(*netfilter_, ports));
+  return absl::OkStatus();
 }
 
 absl::Status MacvlanNetwork::CloseHostPorts(const std::string& pod_id) {
   // Most nodes have no such pod; the others' locks are not waited for then.
   if (!host_ports_used_) return absl::OkStatus();
   absl::MutexLock host_lock(&host_mutex_);
-  if (host_ports_.erase(pod_id) == 0 && !host_ports_stale_) {
-    return absl::OkStatus();
+  const auto closed = host_ports_.extract(pod_id);
+  if (closed.empty() && !host_ports_stale_) return absl::OkStatus();
+  PINION_RETURN_IF_ERROR(ApplyHostPorts());
+  if (!closed.empty() && netfilter_.ok()) {
+    LogFlows(EndFlowsOfPorts(*netfilter_, closed.mapped()));
   }
-  return ApplyHostPorts();
+  return absl::OkStatus();
 }
 
 absl::Status MacvlanNetwork::ApplyHostPorts() {

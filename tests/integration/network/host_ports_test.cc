@@ -1,6 +1,10 @@
 // Ports of the node that lead to pods.
 
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
 
 #include "tests/integration/network/network_bed.h"
 
@@ -204,6 +208,76 @@ TEST_F(HostPortsTest, NeedTheHostLink) {
   Pod pod;
   EXPECT_EQ(Attach(pod, 12000).status().code(),
             absl::StatusCode::kFailedPrecondition);
+}
+
+// A UDP socket on a host; sends and receives single bytes.
+class UdpSocket {
+ public:
+  UdpSocket(TestHost& host, const std::string& address, uint16_t port)
+      : host_(host) {
+    host_.Run([&] {
+      fd_.Reset(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+      const sockaddr_in any = At(address, port);
+      ok_ = bind(fd_.get(), reinterpret_cast<const sockaddr*>(&any),
+                 sizeof(any)) == 0;
+    });
+  }
+  bool ok() const { return ok_; }
+
+  void Send(const std::string& address, uint16_t port) {
+    const sockaddr_in to = At(address, port);
+    EXPECT_EQ(sendto(fd_.get(), "x", 1, 0,
+                     reinterpret_cast<const sockaddr*>(&to), sizeof(to)),
+              1);
+  }
+  bool Receives(int milliseconds) {
+    pollfd ready = {fd_.get(), POLLIN, 0};
+    char byte = 0;
+    return poll(&ready, 1, milliseconds) == 1 &&
+           recv(fd_.get(), &byte, 1, 0) == 1;
+  }
+
+ private:
+  static sockaddr_in At(const std::string& address, uint16_t port) {
+    sockaddr_in result = {};
+    result.sin_family = AF_INET;
+    result.sin_port = htons(port);
+    inet_pton(AF_INET, address.c_str(), &result.sin_addr);
+    return result;
+  }
+
+  TestHost& host_;
+  os::UniqueFd fd_;
+  bool ok_ = false;
+};
+
+// One client's socket, from before the first pod to the second one: each
+// packet is led to who has the port now.
+TEST_F(HostPortsTest, UdpFlowsFollowThePort) {
+  ASSERT_TRUE(Start().ok());
+  // Connection tracking begins with the first rule that needs it.
+  Pod tracked;
+  ASSERT_TRUE(Attach(tracked, 13000).ok());
+  UdpSocket client(neighbour_, "192.0.2.9", 5000);
+  ASSERT_TRUE(client.ok());
+  UdpSocket early(node_, "0.0.0.0", 12000);
+  ASSERT_TRUE(early.ok());
+  client.Send("192.0.2.1", 12000);
+  ASSERT_TRUE(early.Receives(10'000)) << "nobody has the port yet";
+  for (int round = 0; round < 2; ++round) {
+    Pod pod;
+    AttachRequest request = pod.Request();
+    request.host_ports.push_back({HostPort::Protocol::kUdp, 12000, 80, ""});
+    ASSERT_TRUE(network_->Attach(request).ok());
+    UdpSocket server(pod.host, "0.0.0.0", 80);
+    ASSERT_TRUE(server.ok());
+    client.Send("192.0.2.1", 12000);
+    EXPECT_TRUE(server.Receives(10'000)) << "pod " << round;
+    ASSERT_TRUE(network_->Detach(pod.id).ok());
+    client.Send("192.0.2.1", 12000);
+    EXPECT_TRUE(early.Receives(10'000)) << "after pod " << round;
+    EXPECT_FALSE(server.Receives(0));
+  }
 }
 
 TEST_F(HostPortsTest, AThousandFitIntoOneTransaction) {
