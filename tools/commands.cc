@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <map>
 
@@ -68,7 +69,8 @@ uint64_t MonotonicMs() {
 
 absl::StatusOr<PoolView> ViewPool(
     const std::string& directory, const std::string& name,
-    const std::map<std::string, std::string>& pod_names) {
+    const std::map<std::string, std::string>& pod_names,
+    std::chrono::nanoseconds cool_down) {
   const std::string path = absl::StrCat(directory, "/", name);
   PoolView view;
   view.name = name;
@@ -88,6 +90,12 @@ absl::StatusOr<PoolView> ViewPool(
     }
     if (entry.age) {
       row.age_ns = std::chrono::nanoseconds(*entry.age).count();
+    }
+    if (!row.owned) {
+      // One that has cooled down is as good as never used.
+      if (!entry.age || *entry.age >= cool_down) continue;
+      row.cooling_ns = (cool_down - *entry.age).count();
+      ++view.cooling;
     }
     view.rows.push_back(row);
   }
@@ -168,8 +176,9 @@ absl::StatusOr<int> RunIps(const CommandLine& line) {
   const auto pod_names = PodNames(config.SocketPath());
   std::vector<PoolView> pools;
   for (const std::string& name : names) {
-    PINION_ASSIGN_OR_RETURN(const PoolView view,
-                            ViewPool(directory, name, pod_names));
+    PINION_ASSIGN_OR_RETURN(
+        const PoolView view,
+        ViewPool(directory, name, pod_names, config.network.cool_down));
     pools.push_back(view);
   }
   Print(line.json ? PoolsJson(pools)

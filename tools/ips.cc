@@ -20,7 +20,17 @@ std::string PoolLine(const PoolView& pool, const Terminal& terminal) {
   const std::string bar = pool.used == 0 ? "" : Bar(0, share, kBarWidth);
   return absl::StrCat(terminal.Paint(Style::kBold, pool.name), "  ▕",
                       terminal.Paint(style, PadRight(bar, kBarWidth)), "▏ ",
-                      pool.used, " of ", pool.capacity, " used\n");
+                      pool.used, " of ", pool.capacity, " used",
+                      pool.cooling == 0
+                          ? ""
+                          : absl::StrCat(", ", pool.cooling, " cooling down"),
+                      "\n");
+}
+
+std::string StateOf(const AddressRow& row) {
+  if (row.owned) return "in use";
+  if (!row.cooling_ns) return "released";
+  return absl::StrCat("free in ", FormatDuration(*row.cooling_ns));
 }
 
 }  // namespace
@@ -36,12 +46,12 @@ std::string RenderPools(const std::vector<PoolView>& pools,
                     PoolLine(pool, terminal));
     if (pool.rows.empty()) continue;
     std::vector<std::vector<std::string>> table = {
-        {"ADDRESS", "STATE", "POD", "NAME", "FOR"}};
+        {"ADDRESS", "STATE", "FOR", "POD", "NAME"}};
     for (const AddressRow& row : pool.rows) {
-      table.push_back({row.address, row.owned ? "in use" : "released",
+      table.push_back({row.address, StateOf(row),
+                       row.age_ns ? FormatDuration(*row.age_ns) : "?",
                        row.owned ? row.owner : "-",
-                       row.pod.empty() ? "-" : row.pod,
-                       row.age_ns ? FormatDuration(*row.age_ns) : "?"});
+                       row.pod.empty() ? "-" : row.pod});
     }
     absl::StrAppend(&result, Table(table));
   }
@@ -57,6 +67,9 @@ std::string PoolsJson(const std::vector<PoolView>& pools) {
                              {"state", row.owned ? "in use" : "released"}};
       if (row.owned) item["pod_id_prefix"] = row.owner;
       if (!row.pod.empty()) item["pod"] = row.pod;
+      if (row.cooling_ns) {
+        item["free_in_seconds"] = static_cast<double>(*row.cooling_ns) / 1e9;
+      }
       if (row.age_ns) {
         item["age_seconds"] = static_cast<double>(*row.age_ns) / 1e9;
       }
@@ -65,6 +78,7 @@ std::string PoolsJson(const std::vector<PoolView>& pools) {
     root.push_back({{"pool", pool.name},
                     {"capacity", pool.capacity},
                     {"used", pool.used},
+                    {"cooling", pool.cooling},
                     {"addresses", rows}});
   }
   return root.dump(2) + "\n";

@@ -15,16 +15,21 @@ namespace pinion::tools {
 
 struct AddressRow {
   std::string address;
-  bool owned = false;  // else: released, perhaps still cooling down
+  bool owned = false;  // else: released, and cooling down
   std::string owner;   // first 13 digits of the pod's id
   std::string pod;     // "namespace/name" if the daemon could say
+  // Since the claim or the release.
   std::optional<int64_t> age_ns;
+  // Of a released address: until somebody may get it.
+  std::optional<int64_t> cooling_ns;
 };
 
 struct PoolView {
   std::string name;
   uint64_t capacity = 0;
   uint64_t used = 0;
+  // Of `rows`: released, and not yet to be had.
+  uint64_t cooling = 0;
   std::vector<AddressRow> rows;
 };
 
