@@ -1,6 +1,6 @@
-// A "host" of a network test: a network namespace of its own, with loopback
-// up, that goes with the object. Nothing of the machine's own network is
-// touched. Needs root.
+// A "host" of a network test: a network namespace of its own, loopback down as
+// in every new one, that goes with the object. Nothing of the machine's own
+// network is touched. Needs root.
 //
 // Thread-safe: what Run is given runs on the namespace's one thread.
 
