@@ -143,8 +143,9 @@ absl::Status MakeMacvlan() {
   }
   rtnl_link_set_link(macvlan.get(), rtnl_link_get_ifindex(parent.get()));
   rtnl_link_set_name(macvlan.get(), "pn-macvlan");
-  rtnl_link_macvlan_set_mode(macvlan.get(),
-                             rtnl_link_macvlan_str2mode("bridge"));
+  rtnl_link_macvlan_set_mode(
+      macvlan.get(),
+      static_cast<uint32_t>(rtnl_link_macvlan_str2mode("bridge")));
   return NetlinkError(
       rtnl_link_add(socket.get(), macvlan.get(), NLM_F_CREATE | NLM_F_EXCL),
       "make a macvlan");
