@@ -152,11 +152,16 @@ TEST_F(InvariantTest, ANamespaceOfAnOrphanInTheCgroups) {
   Baseline();
   Child parent(
       [] {
+        int unshared[2];
+        if (pipe(unshared) != 0) return 1;
         if (fork() == 0) {
-          unshare(CLONE_NEWNET);
+          if (unshare(CLONE_NEWNET) != 0) _exit(1);
+          [[maybe_unused]] const ssize_t n = write(unshared[1], "x", 1);
           while (true) pause();
         }
-        return 0;
+        close(unshared[1]);
+        char byte = 0;
+        return read(unshared[0], &byte, 1) == 1 ? 0 : 1;
       },
       leaf.get());
   EXPECT_EQ(parent.Wait(), 0);
