@@ -39,6 +39,19 @@ class SdBusTest : public testing::Test {
                      milliseconds timeout = seconds(9)) {
     return bus_->StartTransientUnit(name, {{"Delegate", true}}, In(timeout));
   }
+  // What systemd answers to the first calls; then it does as it is told.
+  absl::Status StartAfterErrors(const std::string& error) {
+    FakeSystemd::Faults faults;
+    faults.start_error = error;
+    fake_.SetFaults(faults);
+    std::thread later([this] {
+      while (fake_.calls().size() < 3) std::this_thread::yield();
+      fake_.SetFaults({});
+    });
+    const absl::Status status = Start("a.scope");
+    later.join();
+    return status;
+  }
   void Expect(const absl::Status& status, absl::StatusCode code,
               const char* text) {
     EXPECT_EQ(status.code(), code) << status;
@@ -134,15 +147,7 @@ TEST_F(SdBusTest, ErrorsKeepTheirMeaning) {
 }
 
 TEST_F(SdBusTest, NotNowIsTriedAgain) {
-  FakeSystemd::Faults faults;
-  faults.start_error = "org.freedesktop.DBus.Error.NoReply";
-  fake_.SetFaults(faults);
-  std::thread later([this] {
-    while (fake_.calls().size() < 3) std::this_thread::yield();
-    fake_.SetFaults({});
-  });
-  EXPECT_TRUE(Start("a.scope").ok());
-  later.join();
+  EXPECT_TRUE(StartAfterErrors("org.freedesktop.DBus.Error.NoReply").ok());
 }
 
 TEST_F(SdBusTest, TheDeadlineHoldsAndTheConnectionStays) {
@@ -256,15 +261,9 @@ TEST_F(SdBusTest, ManyLateJobsAreLookedAtAFewAtATime) {
 }
 
 TEST_F(SdBusTest, AConflictWithAJobUnderWayIsWaitedOut) {
-  FakeSystemd::Faults faults;
-  faults.start_error = "org.freedesktop.systemd1.TransactionIsDestructive";
-  fake_.SetFaults(faults);
-  std::thread later([this] {
-    while (fake_.calls().size() < 3) std::this_thread::yield();
-    fake_.SetFaults({});
-  });
-  EXPECT_TRUE(Start("a.scope").ok());
-  later.join();
+  EXPECT_TRUE(
+      StartAfterErrors("org.freedesktop.systemd1.TransactionIsDestructive")
+          .ok());
 }
 
 TEST_F(SdBusTest, StoppingAndResettingWhatIsMissingIsSuccess) {
