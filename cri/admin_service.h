@@ -33,6 +33,8 @@ class AdminRpcs {
   // Machine and owners; all CPUs are shared where pinion does not pin.
   absl::Status Cpus(const admin::v1::CpusRequest& request,
                     admin::v1::CpusResponse* response);
+  absl::Status PodNetwork(const admin::v1::PodNetworkRequest& request,
+                          admin::v1::PodNetworkResponse* response);
 
  private:
   image::ImageService& images_;

@@ -47,6 +47,14 @@ class GrpcAdminService final : public admin::v1::AdminService::Service {
     }));
   }
 
+  grpc::Status PodNetwork(grpc::ServerContext*,
+                          const admin::v1::PodNetworkRequest* request,
+                          admin::v1::PodNetworkResponse* response) override {
+    return ToGrpc(decorator_.Serve("PodNetwork", *request, *response, [&] {
+      return admin_.PodNetwork(*request, response);
+    }));
+  }
+
  private:
   RpcDecorator& decorator_;
   AdminRpcs admin_;

@@ -56,6 +56,18 @@ Json ResourcesJson(const state::Resources& resources) {
   return json;
 }
 
+Json NetworksJson(const state::PodRecord& pod) {
+  Json list = Json::array();
+  for (const state::SecondaryInterface& one : pod.secondary()) {
+    list.push_back({{"name", one.network()},
+                    {"interface", one.interface_name()},
+                    {"ips", List(one.ips())},
+                    {"mac", one.mac()},
+                    {"parent", one.parent()}});
+  }
+  return list;
+}
+
 }  // namespace
 
 std::string PodInfo(const runtime::PodSnapshot& pod,
@@ -66,6 +78,7 @@ std::string PodInfo(const runtime::PodSnapshot& pod,
                {"ip", pod->ip()},
                {"additionalIPs", List(pod->additional_ips())},
                {"mac", pod->mac()},
+               {"networks", NetworksJson(*pod)},
                {"hostname", pod->spec().hostname()},
                {"logDirectory", pod->spec().log_directory()},
                {"runtimeHandler", pod->spec().runtime_handler()},
@@ -75,7 +88,8 @@ std::string PodInfo(const runtime::PodSnapshot& pod,
 }
 
 std::string ContainerInfo(const runtime::ContainerSnapshot& container,
-                          const std::string& pod_cgroup) {
+                          const std::string& pod_cgroup,
+                          const std::map<std::string, std::string>& limits) {
   return Dump(
       {{"sandboxID", container->pod_id()},
        {"pid", container->pid()},
@@ -87,6 +101,7 @@ std::string ContainerInfo(const runtime::ContainerSnapshot& container,
        {"tty", container->spec().tty()},
        {"stopSignal", container->stop_signal()},
        {"layers", List(container->layer_dirs())},
+       {"limits", limits},
        {"phases", PhasesJson(container->phases())}});
 }
 
@@ -106,10 +121,20 @@ std::string ImageInfoJson(const image::ImageInfo& image) {
                {"layers", List(image.layer_dirs)}});
 }
 
-std::string NetworkInfo(const network::Readiness& readiness) {
+std::string NetworkInfo(const network::Readiness& readiness,
+                        const std::vector<network::SecondaryState>& secondary) {
+  Json networks = Json::array();
+  for (const network::SecondaryState& one : secondary) {
+    networks.push_back({{"name", one.network},
+                        {"parent", one.parent},
+                        {"ready", one.readiness.ready},
+                        {"reason", one.readiness.reason},
+                        {"message", one.readiness.message}});
+  }
   return Dump({{"ready", readiness.ready},
                {"reason", readiness.reason},
-               {"message", readiness.message}});
+               {"message", readiness.message},
+               {"secondary", networks}});
 }
 
 std::string VersionInfo(const std::string& version) {

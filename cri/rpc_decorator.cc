@@ -65,6 +65,7 @@ constexpr MethodName kMethods[] = {
     {"PodTimeline", false},
     {"PodUsage", false},
     {"Cpus", false},
+    {"PodNetwork", false},
 };
 
 std::string Milliseconds(double seconds) {

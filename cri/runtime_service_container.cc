@@ -80,7 +80,8 @@ absl::Status ContainerRpcs::ContainerStatus(
   if (request.verbose()) {
     const auto pod = runtime_.FindPod(container->pod_id());
     (*response->mutable_info())["info"] =
-        ContainerInfo(container, pod.ok() ? (*pod)->cgroup() : "");
+        ContainerInfo(container, pod.ok() ? (*pod)->cgroup() : "",
+                      runtime_.LimitsInForce(container->id()));
   }
   return absl::OkStatus();
 }

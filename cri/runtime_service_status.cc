@@ -74,7 +74,7 @@ absl::Status StatusRpcs::Status(const api::StatusRequest& request,
     auto& info = *response->mutable_info();
     info["config"] = config_json_ ? config_json_() : "{}";
     info["version"] = VersionInfo(version_);
-    info["network"] = NetworkInfo(readiness);
+    info["network"] = NetworkInfo(readiness, network_.GetSecondary());
     if (runtime_ != nullptr) {
       info["apparmor"] = AppArmorInfo(runtime_->GetAppArmorState());
     }

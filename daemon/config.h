@@ -17,6 +17,7 @@
 
 #include "absl/status/status.h"
 #include "base/log.h"
+#include "runtime/cgroup/drift.h"
 
 namespace pinion::daemon {
 
@@ -45,12 +46,26 @@ struct CgroupConfig {
   std::string default_parent;  // empty: pinion.slice or /pinion
   bool ignore_missing_controllers = false;
   bool oom_group = false;
+  cgroup::DriftMode drift = cgroup::DriftMode::kRepair;
 };
 
 struct CpuConfig {
   bool pinning = false;
   std::string reserved = "0";
   std::string numa = "best-effort";
+};
+
+// [network.secondary.NAME]
+struct SecondaryNetworkConfig {
+  std::string parent;
+  int64_t vlan = 0;   // 0: none
+  std::string range;  // empty: interfaces without addresses
+  std::string subnet;
+  std::string gateway;
+  std::vector<std::string> routes;
+  std::vector<std::string> exclude;
+  int64_t mtu = 0;  // 0: the parent's
+  std::string macvlan_mode = "bridge";
 };
 
 struct NetworkConfig {
@@ -67,9 +82,16 @@ struct NetworkConfig {
   std::string interface_name = "eth0";
   int64_t mtu = 0;  // 0: the parent's
   std::chrono::seconds cool_down{60};
+  bool duplicate_probe = false;
+  std::string ipvlan_mode = "l2";
+  std::vector<std::string> modes;  // beside `mode`
+  std::string bridge_range;        // empty: `range`
+  std::string bridge_name = "pinion0";
+  std::vector<std::string> no_masquerade;
   std::string cni_conf_dir = "/etc/cni/net.d";
   std::vector<std::string> cni_bin_dirs = {"/opt/cni/bin", "/usr/lib/cni"};
   std::chrono::seconds cni_timeout{60};
+  std::map<std::string, SecondaryNetworkConfig> secondary;
 };
 
 struct ImageConfig {
@@ -129,13 +151,18 @@ struct ConfigKey {
   std::function<ConfigValue(const Config&)> show;
 };
 
-// Every key, in the order of the reference.
+// Every key but those of [network.secondary.NAME], in the order of the
+// reference.
 const std::vector<ConfigKey>& ConfigKeys();
-// Null if there is no such key.
+// Those of one such table: "network.secondary.storage.parent". None can be
+// reloaded.
+std::vector<ConfigKey> SecondaryNetworkKeys(const std::string& name);
+// Null if ConfigKeys has no such key.
 const ConfigKey* FindConfigKey(const std::string& name);
 
 // The key that a person most likely meant, or empty.
-std::string NearestConfigKey(const std::string& name);
+std::string NearestConfigKey(const std::string& name,
+                             const std::vector<ConfigKey>& keys = ConfigKeys());
 
 // The effective configuration as one JSON object, sections nested.
 std::string ConfigJson(const Config& config);

@@ -1,7 +1,6 @@
 #include "daemon/config_checks.h"
 
 #include <arpa/inet.h>
-#include <net/if.h>
 #include <netinet/in.h>
 
 #include <algorithm>
@@ -15,6 +14,8 @@
 #include "absl/strings/str_split.h"
 #include "base/cpu_set.h"
 #include "metrics/socket_address.h"
+#include "network/addressing.h"
+#include "network/device_name.h"
 
 namespace pinion::daemon {
 namespace {
@@ -62,29 +63,6 @@ size_t RangeFamily(const std::string& text) {
   const auto first = AddressBytes(ends[0]);
   const auto last = AddressBytes(ends[1]);
   return first.size() == last.size() && first <= last ? first.size() : 0;
-}
-
-// Not of "this network", loopback, multicast or reserved (RFC 6890, RFC 4291).
-bool IsHostAddress(const std::vector<uint8_t>& bytes) {
-  if (bytes.size() == 4) {
-    return bytes[0] != 0 && bytes[0] != 127 && bytes[0] < 224;
-  }
-  // ::/64 has the unspecified and the loopback address.
-  return bytes[0] != 0xff &&
-         std::any_of(bytes.begin(), bytes.begin() + 8,
-                     [](uint8_t byte) { return byte != 0; });
-}
-
-// RangeFamily, or 0 if the range starts or ends outside hosts' addresses.
-size_t HostRangeFamily(const std::string& text) {
-  const std::vector<std::string> ends =
-      absl::StrSplit(text, absl::ByAnyChar("-/"));
-  for (size_t i = 0; i < ends.size(); ++i) {
-    if (i == 1 && text.find('/') != std::string::npos) break;
-    const std::vector<uint8_t> bytes = AddressBytes(ends[i]);
-    if (bytes.empty() || !IsHostAddress(bytes)) return 0;
-  }
-  return RangeFamily(text);
 }
 
 // Empty, or one or two items of different families; `family_of` is 0 for what
@@ -168,13 +146,7 @@ absl::Status CidrOrEmpty(const std::string& text) {
 }
 
 absl::Status RangeOrEmpty(const std::string& text) {
-  return OnePerFamily(text, HostRangeFamily)
-             ? absl::OkStatus()
-             : MustBe(
-                   "a prefix without host bits such as 10.0.0.0/24 or "
-                   "FIRST-LAST, of addresses that hosts can have, or one of "
-                   "each family, comma-separated",
-                   text);
+  return text.empty() ? absl::OkStatus() : network::ParseRanges(text).status();
 }
 
 absl::Status AddressSet(const std::string& text) {
@@ -183,17 +155,32 @@ absl::Status AddressSet(const std::string& text) {
              : MustBe("an address, a prefix or FIRST-LAST", text);
 }
 
-absl::Status DeviceName(const std::string& text) {
-  if (text.empty() || text.size() >= IFNAMSIZ || text == "." || text == ".." ||
-      text.find_first_of("/: \t\n\v\f\r") != std::string::npos) {
-    return MustBe("a network device's name (1 to 15 bytes)", text);
+absl::Status StaticRoute(const std::string& text) {
+  const std::vector<std::string> words = absl::StrSplit(text, ' ');
+  const size_t family = CidrFamily(words[0]);
+  const bool good =
+      words.size() == 1 || (words.size() == 3 && words[1] == "via" &&
+                            AddressBytes(words[2]).size() == family);
+  return family != 0 && good
+             ? absl::OkStatus()
+             : MustBe("a prefix such as 10.5.0.0/16, or \"PREFIX via ADDRESS\"",
+                      text);
+}
+
+absl::Status NetworkMode(const std::string& text) {
+  if (text == "macvlan" || text == "ipvlan" || text == "bridge" ||
+      text == "cni" || text == "none") {
+    return absl::OkStatus();
   }
-  return absl::OkStatus();
+  return MustBe("macvlan, ipvlan, bridge, cni or none", text);
+}
+
+absl::Status DeviceName(const std::string& text) {
+  return network::CheckDeviceName(text);
 }
 
 absl::Status PodInterfaceName(const std::string& text) {
-  if (text == "lo") return MustBe("another device than the loopback", text);
-  return DeviceName(text);
+  return network::CheckPodInterfaceName(text);
 }
 
 absl::Status ParentDevice(const std::string& text) {

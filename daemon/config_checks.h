@@ -32,11 +32,17 @@ absl::Status IpAddressesOrEmpty(const std::string& text);
 // An IPv4 or IPv6 prefix without host bits, or two, comma-separated, one of
 // each family; or empty.
 absl::Status CidrOrEmpty(const std::string& text);
-// The same of addresses that hosts can have, and FIRST-LAST too.
+// The same of addresses that pods can have, and FIRST-LAST too.
 absl::Status RangeOrEmpty(const std::string& text);
 
 // A CIDR or an address or FIRST-LAST.
 absl::Status AddressSet(const std::string& text);
+
+// "PREFIX" or "PREFIX via ADDRESS".
+absl::Status StaticRoute(const std::string& text);
+
+// What network.mode may be.
+absl::Status NetworkMode(const std::string& text);
 
 // What the kernel takes as a network device's name.
 absl::Status DeviceName(const std::string& text);

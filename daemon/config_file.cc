@@ -2,12 +2,15 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <optional>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "base/toml.h"
+#include "daemon/config_checks.h"
 #include "os/file.h"
 
 namespace pinion::daemon {
@@ -36,8 +39,7 @@ std::optional<ConfigValue> ToValue(const toml::node& node) {
 }
 
 absl::Status UnknownKey(const std::string& file, const toml::node& node,
-                        const std::string& name) {
-  const std::string nearest = NearestConfigKey(name);
+                        const std::string& name, const std::string& nearest) {
   return At(file, node.source(),
             absl::StrCat(name, ": unknown key",
                          nearest.empty()
@@ -52,10 +54,70 @@ bool IsSection(const std::string& name) {
   return false;
 }
 
+absl::Status ApplyKey(const ConfigKey& key, const toml::node& node,
+                      const std::string& file, Config* config) {
+  const std::optional<ConfigValue> value = ToValue(node);
+  const absl::Status applied =
+      value ? key.apply(*value, config)
+            : absl::InvalidArgumentError(absl::StrCat(
+                  "must look like ", key.default_value, ", its default"));
+  if (!applied.ok()) {
+    return At(file, node.source(),
+              absl::StrCat(key.name, ": ", std::string(applied.message())));
+  }
+  config->origins[key.name] = absl::StrCat(file, ":", node.source().begin.line);
+  return absl::OkStatus();
+}
+
+// [network.secondary.NAME], of which there may be any number.
+absl::Status ApplySecondaryNetwork(const std::string& network,
+                                   const toml::table& table,
+                                   const std::string& file, Config* config) {
+  if (const absl::Status status = HandlerName(network); !status.ok()) {
+    return At(file, table.source(),
+              absl::StrCat("[network.secondary.…]: the name ",
+                           std::string(status.message())));
+  }
+  config->network.secondary[network];
+  const std::vector<ConfigKey> keys = SecondaryNetworkKeys(network);
+  for (const auto& [leaf, node] : table) {
+    const std::string name = absl::StrCat("network.secondary.", network, ".",
+                                          std::string(leaf.str()));
+    const auto key =
+        std::find_if(keys.begin(), keys.end(),
+                     [&](const ConfigKey& one) { return one.name == name; });
+    if (key == keys.end()) {
+      return UnknownKey(file, node, name, NearestConfigKey(name, keys));
+    }
+    PINION_RETURN_IF_ERROR(ApplyKey(*key, node, file, config));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ApplySecondaryNetworks(const toml::node& node,
+                                    const std::string& file, Config* config) {
+  const absl::Status wrong = At(file, node.source(),
+                                "network.secondary: must be tables such as "
+                                "[network.secondary.storage]");
+  const toml::table* const networks = node.as_table();
+  if (networks == nullptr) return wrong;
+  for (const auto& [name, network] : *networks) {
+    const toml::table* const table = network.as_table();
+    if (table == nullptr) return wrong;
+    PINION_RETURN_IF_ERROR(
+        ApplySecondaryNetwork(std::string(name.str()), *table, file, config));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ApplyTable(const toml::table& table, const std::string& prefix,
                         const std::string& file, Config* config) {
   for (const auto& [toml_key, node] : table) {
     const std::string name = absl::StrCat(prefix, std::string(toml_key.str()));
+    if (name == "network.secondary") {
+      PINION_RETURN_IF_ERROR(ApplySecondaryNetworks(node, file, config));
+      continue;
+    }
     if (const toml::table* section = node.as_table();
         section != nullptr && prefix.empty()) {
       if (!IsSection(name)) {
@@ -67,17 +129,10 @@ absl::Status ApplyTable(const toml::table& table, const std::string& prefix,
       continue;
     }
     const ConfigKey* key = FindConfigKey(name);
-    if (key == nullptr) return UnknownKey(file, node, name);
-    const std::optional<ConfigValue> value = ToValue(node);
-    const absl::Status applied =
-        value ? key->apply(*value, config)
-              : absl::InvalidArgumentError(absl::StrCat(
-                    "must look like ", key->default_value, ", its default"));
-    if (!applied.ok()) {
-      return At(file, node.source(),
-                absl::StrCat(name, ": ", std::string(applied.message())));
+    if (key == nullptr) {
+      return UnknownKey(file, node, name, NearestConfigKey(name));
     }
-    config->origins[name] = absl::StrCat(file, ":", node.source().begin.line);
+    PINION_RETURN_IF_ERROR(ApplyKey(*key, node, file, config));
   }
   return absl::OkStatus();
 }

@@ -230,6 +230,11 @@ void AddGeneral(std::vector<ConfigKey>* keys) {
                                PINION_MEMBER(cgroup.ignore_missing_controllers),
                                {{"refuse", false}, {"ignore", true}}));
   keys->push_back(Flag("cgroup.oom_group", PINION_MEMBER(cgroup.oom_group)));
+  keys->push_back(
+      Choice<cgroup::DriftMode>("cgroup.drift", PINION_MEMBER(cgroup.drift),
+                                {{"repair", cgroup::DriftMode::kRepair},
+                                 {"report", cgroup::DriftMode::kReport},
+                                 {"off", cgroup::DriftMode::kOff}}));
 }
 
 void AddCpu(std::vector<ConfigKey>* keys) {
@@ -252,10 +257,28 @@ void AddCni(std::vector<ConfigKey>* keys) {
                            std::chrono::minutes(10)));
 }
 
+void AddModes(std::vector<ConfigKey>* keys) {
+  keys->push_back(
+      List("network.modes", PINION_MEMBER(network.modes), NetworkMode));
+  keys->push_back(Choice<std::string>("network.ipvlan_mode",
+                                      PINION_MEMBER(network.ipvlan_mode),
+                                      {{"l2", "l2"}, {"l3s", "l3s"}}));
+  keys->push_back(Text("network.bridge_range",
+                       PINION_MEMBER(network.bridge_range), RangeOrEmpty));
+  keys->push_back(Text("network.bridge_name",
+                       PINION_MEMBER(network.bridge_name), DeviceName));
+  keys->push_back(List("network.no_masquerade",
+                       PINION_MEMBER(network.no_masquerade), CidrOrEmpty));
+}
+
 void AddNetwork(std::vector<ConfigKey>* keys) {
-  keys->push_back(Choice<std::string>(
-      "network.mode", PINION_MEMBER(network.mode),
-      {{"macvlan", "macvlan"}, {"cni", "cni"}, {"none", "none"}}));
+  keys->push_back(Choice<std::string>("network.mode",
+                                      PINION_MEMBER(network.mode),
+                                      {{"macvlan", "macvlan"},
+                                       {"ipvlan", "ipvlan"},
+                                       {"bridge", "bridge"},
+                                       {"cni", "cni"},
+                                       {"none", "none"}}));
   keys->push_back(
       Text("network.parent", PINION_MEMBER(network.parent), ParentDevice));
   keys->push_back(
@@ -281,6 +304,8 @@ void AddNetwork(std::vector<ConfigKey>* keys) {
   keys->push_back(Duration("network.cool_down",
                            PINION_MEMBER(network.cool_down),
                            std::chrono::hours(24)));
+  keys->push_back(
+      Flag("network.duplicate_probe", PINION_MEMBER(network.duplicate_probe)));
 }
 
 void AddImage(std::vector<ConfigKey>* keys) {
@@ -317,6 +342,14 @@ void AddRuntime(std::vector<ConfigKey>* keys) {
 
 #undef PINION_MEMBER
 
+// A member of one further network.
+template <typename T>
+Member<T> Of(const std::string& network, T SecondaryNetworkConfig::*member) {
+  return [network, member](Config& config) -> T& {
+    return config.network.secondary[network].*member;
+  };
+}
+
 }  // namespace
 
 const std::vector<ConfigKey>& ConfigKeys() {
@@ -325,12 +358,31 @@ const std::vector<ConfigKey>& ConfigKeys() {
     AddGeneral(all);
     AddCpu(all);
     AddNetwork(all);
+    AddModes(all);
     AddCni(all);
     AddImage(all);
     AddRuntime(all);
     return all;
   }();
   return keys;
+}
+
+std::vector<ConfigKey> SecondaryNetworkKeys(const std::string& name) {
+  using Network = SecondaryNetworkConfig;
+  const std::string prefix = absl::StrCat("network.secondary.", name, ".");
+  return {
+      Text(prefix + "parent", Of(name, &Network::parent), DeviceName),
+      Number(prefix + "vlan", Of(name, &Network::vlan), 0, 4094),
+      Text(prefix + "range", Of(name, &Network::range), RangeOrEmpty),
+      Text(prefix + "subnet", Of(name, &Network::subnet), CidrOrEmpty),
+      Text(prefix + "gateway", Of(name, &Network::gateway), IpAddressesOrEmpty),
+      List(prefix + "routes", Of(name, &Network::routes), StaticRoute),
+      List(prefix + "exclude", Of(name, &Network::exclude), AddressSet),
+      Number(prefix + "mtu", Of(name, &Network::mtu), 0, 65535),
+      Choice<std::string>(
+          prefix + "macvlan_mode", Of(name, &Network::macvlan_mode),
+          {{"bridge", "bridge"}, {"vepa", "vepa"}, {"private", "private"}}),
+  };
 }
 
 }  // namespace pinion::daemon

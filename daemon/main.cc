@@ -19,10 +19,12 @@
 #include "daemon/config_file.h"
 #include "daemon/flags.h"
 #include "daemon/notify.h"
+#include "daemon/pinning_check.h"
 #include "daemon/process_setup.h"
 #include "daemon/self_check.h"
 #include "daemon/wiring.h"
 #include "os/resident.h"
+#include "os/standard_output.h"
 
 namespace pinion::daemon {
 namespace {
@@ -33,6 +35,12 @@ constexpr int kUsage = 2;
 int Complain(const absl::Status& status, int code) {
   std::fprintf(stderr, "piniond: %s\n", std::string(status.message()).c_str());
   return code;
+}
+
+// The end of what only prints.
+int Printed() {
+  const absl::Status flushed = os::FlushStandardOutput();
+  return flushed.ok() ? 0 : Complain(flushed, 1);
 }
 
 // The signals that Wait takes, blocked in every thread made from now on.
@@ -60,8 +68,9 @@ void Reload(const Flags& flags, Config* config, Daemon* daemon) {
   std::vector<std::string> waiting;
   for (const std::string& name : ChangedKeys(*config, *read)) {
     const ConfigKey* key = FindConfigKey(name);
-    (key->reloadable ? applied : waiting).push_back(name);
-    if (!key->reloadable) continue;
+    const bool reloadable = key != nullptr && key->reloadable;
+    (reloadable ? applied : waiting).push_back(name);
+    if (!reloadable) continue;
     // Valid: it comes from a configuration that was accepted.
     (void)key->apply(key->show(*read), config);
   }
@@ -99,6 +108,8 @@ int Serve(const Flags& flags, Config config) {
   RaiseFileLimit();
   ProtectFromOomKiller();
   if (config.cpu.pinning) {
+    const absl::Status possible = CheckPinning(config);
+    if (!possible.ok()) return Complain(possible, 1);
     // Parsed before: the configuration's check.
     const auto reserved = CpuSet::Parse(config.cpu.reserved);
     const absl::Status status =
@@ -142,11 +153,11 @@ int Main(const std::vector<std::string>& arguments) {
   if (!flags.ok()) return Complain(flags.status(), kUsage);
   if (flags->help) {
     std::fputs(HelpText().c_str(), stdout);
-    return 0;
+    return Printed();
   }
   if (flags->version) {
     std::printf("piniond %s (%s)\n", kVersion, kCommit);
-    return 0;
+    return Printed();
   }
   auto config = LoadConfig(*flags);
   if (!config.ok()) return Complain(config.status(), 1);
@@ -158,7 +169,7 @@ int Main(const std::vector<std::string>& arguments) {
     const bool there = access(path.c_str(), F_OK) == 0;
     std::printf("%s: %s\n", path.c_str(),
                 there ? "fine" : "not there; the defaults are fine");
-    return 0;
+    return Printed();
   }
   if (geteuid() != 0) {
     return Complain(absl::PermissionDeniedError("must run as root"), 1);

@@ -4,6 +4,7 @@
 #include <malloc.h>
 #include <sched.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -23,7 +24,10 @@ constexpr rlim_t kWantedFiles = 1 << 20;
 void OpenStandardStreams() {
   for (int fd = 0; fd <= 2; ++fd) {
     // The lowest free number (open(2)), and those below are taken.
-    if (fcntl(fd, F_GETFD) < 0) (void)open("/dev/null", O_RDWR);
+    if (fcntl(fd, F_GETFD) >= 0) continue;
+    // Nobody is to believe that what is printed was written.
+    const int flags = fd == STDOUT_FILENO ? O_RDONLY : O_RDWR;
+    (void)open("/dev/null", flags);
   }
 }
 

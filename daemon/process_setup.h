@@ -10,7 +10,8 @@
 namespace pinion::daemon {
 
 // Standard streams that were closed become /dev/null: else the first sockets
-// would get their numbers, and log lines would be written to a client.
+// would get their numbers, and log lines would be written to a client. To print
+// to such a standard output stays an error (EBADF).
 void OpenStandardStreams();
 
 // Few malloc arenas and memory that goes back to the kernel: the daemon has

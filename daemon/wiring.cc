@@ -20,12 +20,15 @@
 #include "cri/server.h"
 #include "cri/streaming/server.h"
 #include "cri/streaming_backend.h"
+#include "daemon/pinning_check.h"
 #include "daemon/state_lock.h"
 #include "image/image_service.h"
 #include "metrics/http_endpoint.h"
 #include "metrics/process_metrics.h"
 #include "network/addressing.h"
 #include "network/factory.h"
+#include "network/modes.h"
+#include "network/secondary/plan.h"
 #include "os/error.h"
 #include "os/file.h"
 #include "os/sqlite.h"
@@ -99,12 +102,43 @@ image::Options ImageOptions(const Config& config) {
   return options;
 }
 
+network::SecondaryOptions SecondaryOptionsOf(
+    const SecondaryNetworkConfig& config) {
+  using network::MacvlanMode;
+  network::SecondaryOptions options;
+  options.parent = config.parent;
+  options.vlan = static_cast<uint32_t>(config.vlan);
+  options.range = config.range;
+  options.subnet = config.subnet;
+  options.gateway = config.gateway;
+  options.routes = config.routes;
+  options.exclude = config.exclude;
+  options.mtu = static_cast<uint32_t>(config.mtu);
+  options.macvlan_mode = config.macvlan_mode == "vepa" ? MacvlanMode::kVepa
+                         : config.macvlan_mode == "private"
+                             ? MacvlanMode::kPrivate
+                             : MacvlanMode::kBridge;
+  return options;
+}
+
+network::Options::Mode ModeOf(const std::string& text) {
+  using Mode = network::Options::Mode;
+  return text == "none"     ? Mode::kNone
+         : text == "cni"    ? Mode::kCni
+         : text == "bridge" ? Mode::kBridge
+         : text == "ipvlan" ? Mode::kIpvlan
+                            : Mode::kMacvlan;
+}
+
 network::Options NetworkOptions(const Config& config) {
   network::Options options;
-  using Mode = network::Options::Mode;
-  options.mode = config.network.mode == "none"  ? Mode::kNone
-                 : config.network.mode == "cni" ? Mode::kCni
-                                                : Mode::kMacvlan;
+  options.mode = ModeOf(config.network.mode);
+  for (const std::string& mode : config.network.modes) {
+    options.modes.push_back(ModeOf(mode));
+  }
+  options.ipvlan_mode = config.network.ipvlan_mode == "l3s"
+                            ? network::IpvlanMode::kL3s
+                            : network::IpvlanMode::kL2;
   options.parent = config.network.parent;
   options.range = config.network.range;
   options.subnet = config.network.subnet;
@@ -114,12 +148,19 @@ network::Options NetworkOptions(const Config& config) {
   options.service_cidr = config.network.service_cidr;
   options.mtu = static_cast<uint32_t>(config.network.mtu);
   options.cool_down = config.network.cool_down;
+  options.duplicate_probe = config.network.duplicate_probe;
   options.host_link = config.network.host_link;
   options.host_link_name = config.network.host_link_name;
+  options.bridge_range = config.network.bridge_range;
+  options.bridge_name = config.network.bridge_name;
+  options.no_masquerade = config.network.no_masquerade;
   options.interface_name = config.network.interface_name;
   options.cni_conf_dir = config.network.cni_conf_dir;
   options.cni_bin_dirs = config.network.cni_bin_dirs;
   options.cni_timeout = config.network.cni_timeout;
+  for (const auto& [name, network] : config.network.secondary) {
+    options.secondary[name] = SecondaryOptionsOf(network);
+  }
   options.cni_state_dir = absl::StrCat(config.root, "/cni");
   options.ipam_dir = absl::StrCat(config.state, "/ipam");
   return options;
@@ -197,18 +238,6 @@ absl::StatusOr<std::unique_ptr<cgroup::PodCgroupDriver>> MakeDriver(
                       : cgroup::NewCgroupfsDriver(options);
 }
 
-absl::Status CheckPinning(const Config& config,
-                          const cgroup::Hierarchy& hierarchy) {
-  const auto& there = hierarchy.controllers;
-  if (!config.cpu.pinning || config.cgroup.ignore_missing_controllers ||
-      std::find(there.begin(), there.end(), "cpuset") != there.end()) {
-    return absl::OkStatus();
-  }
-  return absl::FailedPreconditionError(absl::StrCat(
-      "cpu.policy = \"static\" needs the cpuset controller in cgroup v2: ",
-      cgroup::MissingControllerRemedy(hierarchy, "cpuset")));
-}
-
 class RunningDaemon final : public Daemon {
  public:
   explicit RunningDaemon(const Config& config) : config_(config) {}
@@ -218,6 +247,7 @@ class RunningDaemon final : public Daemon {
   absl::Status Stop() override {
     // A pull may have minutes to go; the kubelet asks again.
     images_->Stop();
+    runtime_->EndWaits();
     // Clients of execs are gone with us; what they started ends. (What a
     // session leaves after that, the pods' monitors end.)
     if (!streaming_->Stop(kStreamingGrace)) {
@@ -313,11 +343,16 @@ absl::Status RunningDaemon::BuildMetrics() ABSL_NO_THREAD_SAFETY_ANALYSIS {
 absl::Status RunningDaemon::BuildCgroups() ABSL_NO_THREAD_SAFETY_ANALYSIS {
   PINION_ASSIGN_OR_RETURN_AS(const cgroup::Hierarchy hierarchy,
                              cgroup::FindHierarchy(), "cgroups");
-  PINION_RETURN_IF_ERROR(CheckPinning(config_, hierarchy));
   PINION_ASSIGN_OR_RETURN_AS(driver_, MakeDriver(config_, hierarchy),
                              "cgroups");
   cgroup::ContainerCgroupsOptions options;
   options.oom_group = config_.cgroup.oom_group;
+  options.drift = config_.cgroup.drift;
+  options.keep_protection = [driver = driver_.get()](
+                                const std::string& path,
+                                const cgroup::Protection& protection) {
+    return driver->KeepProtection(path, protection);
+  };
   options.metrics = metrics_.get();
   container_cgroups_ = std::make_unique<cgroup::ContainerCgroups>(
       hierarchy,
@@ -325,7 +360,7 @@ absl::Status RunningDaemon::BuildCgroups() ABSL_NO_THREAD_SAFETY_ANALYSIS {
           ? cgroup::MissingControllers::kIgnore
           : cgroup::MissingControllers::kRefuse,
       options);
-  return absl::OkStatus();
+  return container_cgroups_->StartGuard();
 }
 
 absl::Status RunningDaemon::BuildServer() ABSL_NO_THREAD_SAFETY_ANALYSIS {
@@ -371,10 +406,13 @@ absl::Status RunningDaemon::BuildServer() ABSL_NO_THREAD_SAFETY_ANALYSIS {
 absl::Status Daemon::Check(const Config& config) {
   PINION_RETURN_IF_ERROR(SocketGroup(config).status());
   PINION_RETURN_IF_ERROR(PlanDriver(config).status());
+  PINION_RETURN_IF_ERROR(CheckPinning(config));
   PINION_RETURN_IF_ERROR_AS(
       cri::streaming::CheckOptions(StreamingOptions(config)),
       "the streaming server");
-  return network::CheckOptions(NetworkOptions(config));
+  const network::Options network = NetworkOptions(config);
+  PINION_RETURN_IF_ERROR(network::CheckModes(network));
+  return network::CheckSecondaryOptions(network);
 }
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const Config& config) {

@@ -36,6 +36,7 @@ IpLease& IpLease::operator=(IpLease&& other) noexcept {
   RollBack();
   pool_ = std::exchange(other.pool_, nullptr);
   held_ = other.held_;
+  before_ = other.before_;
   fresh_ = other.fresh_;
   rolls_back_ = other.rolls_back_;
   return *this;
@@ -46,7 +47,7 @@ IpAddress IpLease::address() const { return pool_->range_.At(held_.index); }
 void IpLease::RollBack() {
   Pool* const pool = std::exchange(pool_, nullptr);
   if (pool == nullptr || !rolls_back_) return;
-  pool->table_.ReleaseSlot(held_, slot::RolledBack(held_.word));
+  pool->table_.ReleaseSlot(held_, slot::RolledBack(held_.word, before_));
 }
 
 void IpLease::Retire() {
@@ -91,6 +92,10 @@ absl::StatusOr<IpLease> Pool::Claim(Owner owner) {
   if (const std::optional<HeldSlot> held = table_.Find(owner)) {
     return IpLease(this, *held, false);
   }
+  return ClaimAnother(owner);
+}
+
+absl::StatusOr<IpLease> Pool::ClaimAnother(Owner owner) {
   uint64_t now_ms = 0;
   const std::optional<HeldSlot> held =
       table_.Claim(owner, [&] { return now_ms = NowMs(); });
@@ -104,20 +109,28 @@ void Pool::NoteStamp(const HeldSlot& held, uint64_t now_ms) {
       .store(MakeStamp(held.word, now_ms), std::memory_order_relaxed);
 }
 
-absl::Status Pool::ClaimAddress(Owner owner, const IpAddress& address) {
+absl::StatusOr<IpLease> Pool::LeaseAddress(Owner owner,
+                                           const IpAddress& address) {
   const std::optional<uint64_t> index = range_.IndexOf(address);
   if (!index || !range_.IsUsable(*index)) {
     return absl::OutOfRangeError(absl::StrCat(
         address.ToString(), " is no address to give out of ", range_.name()));
   }
-  const uint64_t before = table_.Load(*index);
-  const uint64_t word = table_.ClaimSlot(owner, *index);
+  // Of one step: it may have been released anew just before.
+  const auto [word, before] = table_.ClaimSlot(owner, *index);
   if (!slot::IsOwnedBy(word, owner)) {
     return absl::AlreadyExistsError(absl::StrCat(
         address.ToString(), " belongs to ", slot::OwnerOf(word).ToString(),
         ", not to ", owner.ToString()));
   }
-  if (word != before) NoteStamp({*index, word}, NowMs());
+  const bool fresh = word != before;
+  if (fresh) NoteStamp({*index, word}, NowMs());
+  return IpLease(this, {*index, word}, fresh, before);
+}
+
+absl::Status Pool::ClaimAddress(Owner owner, const IpAddress& address) {
+  PINION_ASSIGN_OR_RETURN(IpLease lease, LeaseAddress(owner, address));
+  lease.Commit();
   return absl::OkStatus();
 }
 

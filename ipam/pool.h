@@ -40,8 +40,8 @@ namespace pinion::ipam {
 class Pool;
 
 // One address, claimed. Unless committed it goes back to the pool when the
-// lease is destroyed, at once usable: an attach that failed has not used it.
-// An address that the owner held already stays with it either way.
+// lease is destroyed, as usable as it was: an attach that failed has not used
+// it. An address that the owner held already stays with it either way.
 //
 // Move-only; not thread-safe. The pool must outlive it.
 class IpLease {
@@ -51,6 +51,7 @@ class IpLease {
   IpLease(IpLease&& other) noexcept
       : pool_(std::exchange(other.pool_, nullptr)),
         held_(other.held_),
+        before_(other.before_),
         fresh_(other.fresh_),
         rolls_back_(other.rolls_back_) {}
   IpLease& operator=(IpLease&& other) noexcept;
@@ -59,6 +60,7 @@ class IpLease {
 
   // Not of an empty or moved-from lease.
   IpAddress address() const;
+  const Pool& pool() const { return *pool_; }
   // False if the owner held the address before.
   bool fresh() const { return fresh_; }
 
@@ -71,12 +73,18 @@ class IpLease {
 
  private:
   friend class Pool;
-  IpLease(Pool* pool, const HeldSlot& held, bool fresh)
-      : pool_(pool), held_(held), fresh_(fresh), rolls_back_(fresh) {}
+  // `before`: what a fresh one's slot held.
+  IpLease(Pool* pool, const HeldSlot& held, bool fresh, uint64_t before = 0)
+      : pool_(pool),
+        held_(held),
+        before_(before),
+        fresh_(fresh),
+        rolls_back_(fresh) {}
   void RollBack();
 
   Pool* pool_ = nullptr;
   HeldSlot held_ = {};
+  uint64_t before_ = 0;
   bool fresh_ = false;
   bool rolls_back_ = false;
 };
@@ -110,6 +118,14 @@ class Pool {
   // ResourceExhausted if there was an instant without any; the message says
   // how many are in use and how many cool down.
   absl::StatusOr<IpLease> Claim(Owner owner);
+
+  // One more, whatever the owner has. As Claim otherwise.
+  absl::StatusOr<IpLease> ClaimAnother(Owner owner);
+
+  // This very address, cooled down or not: who names an address means the
+  // same pod or its successor. Unless committed it goes on to cool down, from
+  // when it was released. As ClaimAddress otherwise.
+  absl::StatusOr<IpLease> LeaseAddress(Owner owner, const IpAddress& address);
 
   // This very address, cooled down or not: for recovery. Success if the owner
   // has it already. OutOfRange if it is not in the range or excluded,

@@ -237,7 +237,18 @@ absl::Status PoolFile::Create(int directory, const std::string& name,
   PINION_ASSIGN_OR_RETURN(
       os::UniqueFd fd,
       os::OpenAt(directory, temporary, O_RDWR | O_CREAT | O_EXCL, 0600));
+  absl::Status status = Fill(fd.get(), temporary, range);
+  if (status.ok() &&
+      renameat(directory, temporary.c_str(), directory, name.c_str()) != 0) {
+    status = os::ErrnoStatus("renameat " + name);
+  }
+  // A full file system gets back what it had given.
+  if (!status.ok()) (void)unlinkat(directory, temporary.c_str(), 0);
+  return status;
+}
 
+absl::Status PoolFile::Fill(int fd, const std::string& name,
+                            const IpRange& range) {
   alignas(Header) char buffer[sizeof(Header)] = {};
   auto& header = *reinterpret_cast<Header*>(buffer);
   memcpy(header.magic, kMagic, sizeof(kMagic));
@@ -252,14 +263,9 @@ absl::Status PoolFile::Create(int directory, const std::string& name,
   header.checksum = header.ExpectedChecksum();
 
   const int error =
-      posix_fallocate(fd.get(), 0, static_cast<off_t>(Layout(header).total));
-  if (error != 0) return os::ErrnoStatus(error, "posix_fallocate " + temporary);
-  PINION_RETURN_IF_ERROR(
-      os::WriteAll(fd.get(), {buffer, sizeof(buffer)}, temporary));
-  if (renameat(directory, temporary.c_str(), directory, name.c_str()) != 0) {
-    return os::ErrnoStatus("renameat " + name);
-  }
-  return absl::OkStatus();
+      posix_fallocate(fd, 0, static_cast<off_t>(Layout(header).total));
+  if (error != 0) return os::ErrnoStatus(error, "posix_fallocate " + name);
+  return os::WriteAll(fd, {buffer, sizeof(buffer)}, name);
 }
 
 absl::Status PoolFile::CheckKind(int directory, const std::string& name) {

@@ -95,6 +95,9 @@ class PoolFile {
   static absl::Status CheckKind(int directory, const std::string& name);
   static absl::Status Create(int directory, const std::string& name,
                              const IpRange& range);
+  // A pool of free addresses into an empty file.
+  static absl::Status Fill(int fd, const std::string& name,
+                           const IpRange& range);
 
   void* const mapping_;
   const uint64_t bytes_;

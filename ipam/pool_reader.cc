@@ -61,13 +61,21 @@ absl::StatusOr<std::vector<std::string>> ListPools(
   PINION_RETURN_IF_ERROR(names.status());
   std::vector<std::string> pools;
   for (const std::string& name : *names) {
-    // Pools are named after a range; what is being made starts with a dot.
-    if (name.front() == '.' || name.find(".corrupt-") != std::string::npos ||
-        (name.find('_') == std::string::npos &&
-         name.find('-') == std::string::npos)) {
+    // What is being made starts with a dot.
+    if (name.front() == '.') continue;
+    if (os::ListDirAt(AT_FDCWD, absl::StrCat(directory, "/", name)).ok()) {
+      PINION_ASSIGN_OR_RETURN(const auto below,
+                              ListPools(absl::StrCat(directory, "/", name)));
+      for (const std::string& pool : below) {
+        pools.push_back(absl::StrCat(name, "/", pool));
+      }
       continue;
     }
-    pools.push_back(name);
+    // Pools are named after a range.
+    if (name.find(".corrupt-") == std::string::npos &&
+        name.find_first_of("_-") != std::string::npos) {
+      pools.push_back(name);
+    }
   }
   return pools;
 }

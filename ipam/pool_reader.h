@@ -39,8 +39,9 @@ struct PoolEntry {
 absl::StatusOr<std::vector<PoolEntry>> ReadPool(
     const std::string& path, const Clock& clock = Clock::Real());
 
-// The files in `directory` that are pools, by name; a missing directory has
-// none.
+// The files in `directory` and below that are pools, by their paths from
+// there ("10.1.0.0_24", "secondary/storage/10.2.0.0_24"); a missing directory
+// has none.
 absl::StatusOr<std::vector<std::string>> ListPools(
     const std::string& directory);
 

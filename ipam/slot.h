@@ -66,8 +66,12 @@ constexpr uint64_t Released(uint64_t owned, uint64_t now_ms) {
   return Make(Tag::kCooling, GenerationOf(owned), now_ms);
 }
 
-// Of a lease whose address never reached the wire: free at once.
-constexpr uint64_t RolledBack(uint64_t owned) { return Released(owned, 0); }
+// Of a lease whose address never reached the wire, and whose claim found
+// `before`: free at once, unless a former owner's cool-down goes on.
+constexpr uint64_t RolledBack(uint64_t owned, uint64_t before = 0) {
+  return Released(owned,
+                  TagOf(before) == Tag::kCooling ? ReleasedAtMs(before) : 0);
+}
 
 constexpr bool IsCooling(uint64_t word, uint64_t now_ms, uint64_t cooldown_ms) {
   return TagOf(word) == Tag::kCooling && ReleasedAtMs(word) != 0 &&

@@ -54,6 +54,13 @@ struct SlotMemory {
   const uint64_t* usable;  // as FreeMap has it
 };
 
+// What a slot holds, and what it held when it was claimed; the same if it was
+// not.
+struct SlotClaim {
+  uint64_t word;
+  uint64_t before;
+};
+
 template <class Atomics>
 class SlotTable {
  public:
@@ -92,9 +99,9 @@ class SlotTable {
     return held;
   }
 
-  // This very slot, cooled down or not. What it holds afterwards, which is
-  // another owner's word if it is taken.
-  uint64_t ClaimSlot(Owner owner, uint64_t index) {
+  // This very slot, cooled down or not. What it holds afterwards is another
+  // owner's word if it is taken.
+  SlotClaim ClaimSlot(Owner owner, uint64_t index) {
     index_.Raise(owner);
     uint64_t word = slots_[index].load(std::memory_order_acquire);
     while (slot::TagOf(word) != slot::Tag::kOwned) {
@@ -103,11 +110,11 @@ class SlotTable {
                                                 std::memory_order_acq_rel,
                                                 std::memory_order_acquire)) {
         NoteClaim({index, claimed});
-        return claimed;
+        return {claimed, word};
       }
     }
     index_.Lower(owner);
-    return word;
+    return {word, word};
   }
 
   // Gives a slot back, to `released` (slot::Released, slot::RolledBack). False

@@ -31,8 +31,13 @@ struct FamilyPlan {
   std::optional<ipam::IpPrefix> services = std::nullopt;
 };
 
-// One or two ranges, one a family: CIDRs or "first-last", comma-separated.
+// One or two ranges, one a family: CIDRs or "first-last", comma-separated, of
+// addresses that pods can have (CheckPodRange). InvalidArgument says what is
+// wrong with it.
 absl::StatusOr<std::vector<ipam::IpRange>> ParseRanges(const std::string& text);
+
+// Whether they have an address in common, whatever pods may have of it.
+bool Overlap(const ipam::IpRange& a, const ipam::IpRange& b);
 
 // Plans for `ranges` (not empty). InvalidArgument if something does not fit
 // together; the message names the option.
@@ -40,7 +45,8 @@ absl::StatusOr<std::vector<FamilyPlan>> PlanAddresses(
     const Options& options, const std::vector<ipam::IpRange>& ranges,
     const std::vector<LinkAddress>& parent_addresses);
 
-// What does not depend on range or parent: names, MTU, syntax.
+// What can be known to be wrong without the parent: names, MTU, syntax, and
+// what of a plan fails whatever addresses the parent has.
 absl::Status CheckOptions(const Options& options);
 
 // The fewest prefixes that make up a range, for routes. Of a prefix larger

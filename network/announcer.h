@@ -25,10 +25,6 @@
 
 namespace pinion::network {
 
-// The Ethernet frame that announces `address` at `mac`.
-std::string AnnouncementFrame(const ipam::IpAddress& address,
-                              const MacAddress& mac);
-
 class Announcer {
  public:
   static constexpr int kTimes = 3;

@@ -1,4 +1,5 @@
-// Makes the pod network that the configuration asks for.
+// Makes the pod network that the configuration asks for: the enabled modes, of
+// which each pod gets one, and further networks around them.
 //
 // Thread-safe.
 
@@ -25,10 +26,11 @@ namespace pinion::network {
 absl::StatusOr<std::unique_ptr<PodNetwork>> NewPodNetwork(
     const Options& options, metrics::Registry& registry);
 
-// Removes the host link, its nf_tables table and the automatic parent from the
-// calling thread's network namespace, with them every pod's interface on that
-// parent. Only devices that pinion made are touched; missing ones are success.
-// For uninstalling and for tests: destroying a PodNetwork leaves everything.
+// Removes VLAN devices and, of each enabled mode, the host link, its nf_tables
+// tables and the automatic parent, or the bridge, from the calling thread's
+// network namespace, with them every pod's interface on those. Only devices
+// that pinion made are touched; missing ones are success. For uninstalling and
+// for tests: destroying a PodNetwork leaves everything.
 absl::Status RemoveNodeDevices(const Options& options);
 
 }  // namespace pinion::network

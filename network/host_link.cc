@@ -5,49 +5,68 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "network/mac.h"
+#include "network/node_routes.h"
 #include "network/parent.h"
 #include "os/error.h"
 
 namespace pinion::network {
 namespace {
 
+constexpr std::chrono::seconds kClaimTimeout{2};
+
 using ipam::IpAddress;
-using ipam::IpPrefix;
 using os::NetlinkBatch;
 using os::NetlinkSocket;
+
+// What the kernel's answer means here.
+absl::Status Explain(NetlinkSocket& socket, const absl::Status& status,
+                     const Link& parent) {
+  const std::string text(status.message());
+  switch (os::NetlinkErrno(status)) {
+    case EOPNOTSUPP:
+      return absl::FailedPreconditionError(absl::StrCat(
+          text, ": this kernel has no macvlan (modprobe macvlan)"));
+    case EBUSY: {
+      PINION_ASSIGN_OR_RETURN(const std::vector<Link> links, ListLinks(socket));
+      for (const Link& link : links) {
+        if (link.index != parent.master_index) continue;
+        return absl::FailedPreconditionError(
+            absl::StrCat(text, ": ", parent.name, " is a port of ", link.name,
+                         ": set network.parent = \"", link.name, "\""));
+      }
+      return absl::FailedPreconditionError(
+          absl::StrCat(text, ": ", parent.name,
+                       " carries ipvlans or the like, which must "
+                       "have it to themselves; name another network.parent"));
+    }
+    case EINVAL:
+      return absl::FailedPreconditionError(
+          absl::StrCat(text, ": ", parent.name, " is no Ethernet device"));
+    default:
+      return status;
+  }
+}
 
 absl::Status Create(NetlinkSocket& socket, const std::string& name,
                     const Link& parent, const MacAddress& mac) {
   NetlinkBatch batch;
   AppendMacvlan(batch,
                 {.name = name, .parent_index = parent.index, .mac = mac});
-  return socket.Transact(batch);
+  return Explain(socket, socket.Transact(batch), parent);
 }
 
-std::vector<RouteSpec> WantedRoutes(const std::vector<FamilyPlan>& plans,
-                                    int link_index) {
-  std::vector<RouteSpec> routes;
-  for (const FamilyPlan& plan : plans) {
-    for (const IpPrefix& prefix : RangePrefixes(plan.range)) {
-      RouteSpec route;
-      route.destination = prefix;
-      route.link_index = link_index;
-      route.source = plan.node;
-      routes.push_back(route);
-    }
-  }
-  return routes;
-}
-
-bool SameRoute(const RouteSpec& a, const RouteSpec& b) {
-  return a.destination == b.destination && a.source == b.source &&
-         a.via == b.via;
+absl::Status IsMisplaced(const std::string& name, const Link& parent) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("the kernel put ", name, " on another device than ",
+                   parent.name, ": name that one as network.parent"));
 }
 
 struct WantedAddress {
@@ -99,25 +118,11 @@ absl::Status AppendAddressChanges(NetlinkSocket& socket, const Link& link,
   return absl::OkStatus();
 }
 
-absl::Status AppendRouteChanges(NetlinkSocket& socket, const Link& link,
-                                const std::vector<FamilyPlan>& plans,
-                                NetlinkBatch& batch) {
-  PINION_ASSIGN_OR_RETURN(const std::vector<RouteSpec> present,
-                          ListOwnRoutes(socket, link.index));
-  const std::vector<RouteSpec> wanted = WantedRoutes(plans, link.index);
-  const auto contains = [](const std::vector<RouteSpec>& routes,
-                           const RouteSpec& route) {
-    return std::any_of(
-        routes.begin(), routes.end(),
-        [&route](const RouteSpec& other) { return SameRoute(route, other); });
-  };
-  for (const RouteSpec& route : present) {
-    if (!contains(wanted, route)) AppendRouteDeletion(batch, route, link.name);
-  }
-  for (const RouteSpec& route : wanted) {
-    if (!contains(present, route)) AppendRoute(batch, route, link.name);
-  }
-  return absl::OkStatus();
+absl::Status HostLinkTaken(const std::string& name) {
+  return absl::FailedPreconditionError(absl::StrCat(
+      "another piniond has network.host_link_name = \"", name,
+      "\" on this node: give this one another, and a range of its own "
+      "(network.range)"));
 }
 
 }  // namespace
@@ -140,19 +145,54 @@ absl::StatusOr<os::UniqueFd> ClaimHostLinkName(const std::string& name) {
               address.sun_path + 1);
   const auto size =
       static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + path.size());
-  if (bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) == 0) {
-    return fd;
+  // One that was killed a moment ago may have it still, or a child of its that
+  // is not another program yet. Nothing tells when it is gone.
+  const auto until = std::chrono::steady_clock::now() + kClaimTimeout;
+  while (bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) != 0) {
+    if (errno != EADDRINUSE) return os::ErrnoStatus("bind @" + path);
+    if (std::chrono::steady_clock::now() > until) return HostLinkTaken(name);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
-  if (errno != EADDRINUSE) return os::ErrnoStatus("bind @" + path);
-  return absl::FailedPreconditionError(absl::StrCat(
-      "another piniond has network.host_link_name = \"", name,
-      "\" on this node: give this one another, and a range of its own "
-      "(network.range)"));
+  return fd;
+}
+
+absl::Status AppendNodeAddresses(NetlinkSocket& socket, const Link& link,
+                                 const std::vector<FamilyPlan>& plans,
+                                 NetlinkBatch& batch) {
+  PINION_ASSIGN_OR_RETURN(const NodeRouteChanges routes,
+                          PlanNodeRoutes(socket, link, plans));
+  // Before the addresses: with an address the kernel takes the routes that
+  // name it away, and is not always done with it when it answers.
+  for (const RouteSpec& route : routes.superfluous) {
+    AppendRouteDeletion(batch, route, link.name);
+  }
+  PINION_RETURN_IF_ERROR(AppendAddressChanges(socket, link, plans, batch));
+  for (const RouteSpec& route : routes.missing) {
+    AppendNewRoute(batch, route, link.name);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckPlace(const Link& link, const Link& parent,
+                        const std::string& kind, Misplaced& misplaced) {
+  if (link.lower == StandsOn(parent, kind)) return absl::OkStatus();
+  misplaced = {.index = link.index, .parent_index = parent.index};
+  return IsMisplaced(link.name, parent);
+}
+
+absl::StatusOr<bool> IsPlaced(const Link& link, const Link& parent,
+                              const std::string& kind,
+                              const Misplaced& misplaced) {
+  if (link.index == misplaced.index && parent.index == misplaced.parent_index) {
+    return IsMisplaced(link.name, parent);
+  }
+  return link.kind == kind && link.lower == StandsOn(parent, kind);
 }
 
 absl::StatusOr<Link> EnsureHostLink(NetlinkSocket& socket,
                                     const Options& options, const Link& parent,
-                                    const std::vector<FamilyPlan>& plans) {
+                                    const std::vector<FamilyPlan>& plans,
+                                    Misplaced& misplaced) {
   const std::string& name = options.host_link_name;
   const MacAddress mac = HostLinkMac(plans);
   absl::StatusOr<Link> link = FindLink(socket, name);
@@ -163,8 +203,9 @@ absl::StatusOr<Link> EnsureHostLink(NetlinkSocket& socket,
                        " exists and is not pinion's; choose another "
                        "network.host_link_name"));
     }
-    if (link->kind != "macvlan" || link->parent_index != parent.index ||
-        link->mac != mac) {
+    PINION_ASSIGN_OR_RETURN(const bool placed,
+                            IsPlaced(*link, parent, "macvlan", misplaced));
+    if (!placed || link->mac != mac) {
       NetlinkBatch batch;
       AppendLinkDeletion(batch, link->index, name);
       PINION_RETURN_IF_ERROR(socket.Transact(batch));
@@ -176,18 +217,19 @@ absl::StatusOr<Link> EnsureHostLink(NetlinkSocket& socket,
     Log(LogLevel::kInfo, "made the host link",
         {{"device", name}, {"parent", parent.name}, {"mac", MacToString(mac)}});
     link = FindLink(socket, name);
+    PINION_RETURN_IF_ERROR(link.status());
+    PINION_RETURN_IF_ERROR(CheckPlace(*link, parent, "macvlan", misplaced));
   }
   PINION_RETURN_IF_ERROR(link.status());
 
   NetlinkBatch batch;
   if (link->alias != kOwnAlias || !link->up) {
-    AppendArpIgnore(batch, link->index, name, 1);
+    AppendIpv4Setting(batch, link->index, name, Ipv4Setting::kArpIgnore, 1);
     AppendNoIpv6LinkLocal(batch, link->index, name);
     AppendAlias(batch, link->index, name, kOwnAlias);
     AppendLinkUp(batch, link->index, name);
   }
-  PINION_RETURN_IF_ERROR(AppendAddressChanges(socket, *link, plans, batch));
-  PINION_RETURN_IF_ERROR(AppendRouteChanges(socket, *link, plans, batch));
+  PINION_RETURN_IF_ERROR(AppendNodeAddresses(socket, *link, plans, batch));
   PINION_RETURN_IF_ERROR(socket.Transact(batch));
   return FindLink(socket, name);
 }

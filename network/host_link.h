@@ -35,13 +35,41 @@ MacAddress HostLinkMac(const std::vector<FamilyPlan>& plans);
 // (unix(7)). FailedPrecondition: another piniond has it.
 absl::StatusOr<os::UniqueFd> ClaimHostLinkName(const std::string& name);
 
+// Appends what turns the addresses and pinion's routes of the link into the
+// wanted ones: the node's, and the way to the ranges. What is right already is
+// not touched. InvalidArgument: PlanNodeRoutes.
+absl::Status AppendNodeAddresses(os::NetlinkSocket& socket, const Link& link,
+                                 const std::vector<FamilyPlan>& plans,
+                                 os::NetlinkBatch& batch);
+
+// A link that the kernel made elsewhere than on the parent that it was asked
+// for on. It is not made again and again: each time, its own messages would
+// tell of a change.
+struct Misplaced {
+  int index = 0;
+  int parent_index = 0;
+};
+
+// FailedPrecondition if `link`, just made on `parent`, does not stand as asked
+// for; then `misplaced` is it.
+absl::Status CheckPlace(const Link& link, const Link& parent,
+                        const std::string& kind, Misplaced& misplaced);
+
+// Whether `link` can stay for its place: it is where it belongs, or was found
+// to be misplaced on this parent before, which is FailedPrecondition. False:
+// it is to be made anew.
+absl::StatusOr<bool> IsPlaced(const Link& link, const Link& parent,
+                              const std::string& kind,
+                              const Misplaced& misplaced);
+
 // Makes the link, or brings one that pinion made before into this state: MAC,
 // addresses, routes, up. What is right already is not touched, so pods'
 // connections live on and no link event is caused. AlreadyExists if the name
-// is taken by another's device.
+// is taken by another's device. `misplaced` is kept from call to call.
 absl::StatusOr<Link> EnsureHostLink(os::NetlinkSocket& socket,
                                     const Options& options, const Link& parent,
-                                    const std::vector<FamilyPlan>& plans);
+                                    const std::vector<FamilyPlan>& plans,
+                                    Misplaced& misplaced);
 
 }  // namespace pinion::network
 

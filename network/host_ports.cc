@@ -1,18 +1,21 @@
 #include "network/host_ports.h"
 
-#include <net/if.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <set>
 
 #include "absl/strings/str_cat.h"
 #include "base/id.h"
+#include "base/log.h"
 #include "base/status_macros.h"
 #include "network/nf_tables.h"
+#include "network/pod_range.h"
+#include "network/rtnl.h"
 #include "network/tracked_flows.h"
+#include "os/file.h"
 
 namespace pinion::network {
 namespace {
@@ -122,26 +125,22 @@ void AddSource(NetlinkBatch& batch, const std::string& table,
 }
 
 // iifname LINK ip daddr 127.0.0.0/8 drop
+// iifname LINK ip saddr 127.0.0.0/8 drop
+//
+// route_localnet lets both pass (ip_route_input_slow): without rp_filter a pod
+// would seem to be the node itself to whoever trusts 127/8.
 void AddGuard(NetlinkBatch& batch, const std::string& table,
               const std::string& link) {
   nft::AddChain(batch, Family::kIpv4, table, kGuard);
-  nft::AddRule(batch, Family::kIpv4, table, kGuard, "against loopback", [&] {
-    std::array<char, IFNAMSIZ> name{};
-    std::copy_n(link.data(), std::min<size_t>(link.size(), IFNAMSIZ - 1),
-                name.data());
-    nft::LoadMeta(batch, NFT_META_IIFNAME);
-    nft::MatchBytes(batch, name.data(), name.size());
-    nft::LoadDestination(batch, Family::kIpv4);
-    nft::MatchPrefix(batch,
-                     IpPrefix::Around(*IpAddress::Parse("127.0.0.0"), 8));
-    nft::AddExpression(batch, "immediate", [&] {
-      nft::AddNumber(batch, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
-      nft::Nest(batch, NFTA_IMMEDIATE_DATA, [&] {
-        nft::Nest(batch, NFTA_DATA_VERDICT,
-                  [&] { nft::AddNumber(batch, NFTA_VERDICT_CODE, NF_DROP); });
-      });
+  const IpPrefix loopback = IpPrefix::Around(*IpAddress::Parse("127.0.0.0"), 8);
+  for (const auto load : {nft::LoadDestination, nft::LoadSource}) {
+    nft::AddRule(batch, Family::kIpv4, table, kGuard, "against loopback", [&] {
+      nft::MatchIncomingLink(batch, link);
+      load(batch, Family::kIpv4);
+      nft::MatchPrefix(batch, loopback);
+      nft::Verdict(batch, NF_DROP);
     });
-  });
+  }
 }
 
 absl::StatusOr<std::vector<Mapping>> MappingsOf(const HostPortTable& table,
@@ -171,12 +170,20 @@ std::set<uint16_t> UdpPorts(const HostPorts& pod) {
 
 }  // namespace
 
+std::string HostPortsTable(const std::string& link) {
+  return absl::StrCat(link, "-ports");
+}
+
 absl::Status CheckHostPorts(const HostPortTable& table,
                             const std::string& pod_id,
                             const std::vector<HostPort>& ports) {
   for (size_t i = 0; i < ports.size(); ++i) {
     const HostPort& port = ports[i];
-    PINION_RETURN_IF_ERROR_AS(HostAddress(port).status(), "host address");
+    PINION_ASSIGN_OR_RETURN_AS(const std::optional<IpAddress> host,
+                               HostAddress(port), "host address");
+    if (host) {
+      PINION_RETURN_IF_ERROR_AS(CheckNodeAddress(*host), "host_ip");
+    }
     for (size_t j = 0; j < i; ++j) {
       if (!Overlap(port, ports[j])) continue;
       return absl::InvalidArgumentError(
@@ -216,7 +223,7 @@ absl::Status CheckReachable(const std::vector<HostPort>& ports,
 absl::Status ReplaceHostPorts(NetlinkSocket& netfilter, const std::string& link,
                               const std::vector<FamilyPlan>& plans,
                               const HostPortTable& table) {
-  const std::string name = absl::StrCat(link, "-ports");
+  const std::string name = HostPortsTable(link);
   NetlinkBatch batch;
   nft::BeginTransaction(batch);
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
@@ -240,6 +247,36 @@ absl::Status ReplaceHostPorts(NetlinkSocket& netfilter, const std::string& link,
   }
   nft::EndTransaction(batch);
   return Annotate(netfilter.Transact(batch, 1), "nf_tables");
+}
+
+absl::Status InstallHostPorts(NetlinkSocket& host, NetlinkSocket& netfilter,
+                              const std::string& link,
+                              const std::vector<FamilyPlan>& plans,
+                              const HostPortTable& table) {
+  const auto device = FindLink(host, link);
+  // Without it the rules can still be taken away; its setting went with it.
+  if (!device.ok() && !absl::IsNotFound(device.status())) {
+    return device.status();
+  }
+  const auto route_localnet = [&](uint32_t value) {
+    if (!device.ok()) return absl::OkStatus();
+    NetlinkBatch batch;
+    AppendIpv4Setting(batch, device->index, link, Ipv4Setting::kRouteLocalnet,
+                      value);
+    return host.Transact(batch);
+  };
+  if (table.empty()) PINION_RETURN_IF_ERROR(route_localnet(0));
+  PINION_RETURN_IF_ERROR_AS(ReplaceHostPorts(netfilter, link, plans, table),
+                            "host ports");
+  return table.empty() ? absl::OkStatus() : route_localnet(1);
+}
+
+void WarnWithoutForwarding() {
+  const auto forwards =
+      os::ReadFileAt(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", 16);
+  if (!forwards.ok() || *forwards != "0\n") return;
+  Log(LogLevel::kWarning,
+      "host ports are reached from this node only: net.ipv4.ip_forward is 0");
 }
 
 absl::Status EndFlowsBeforePorts(NetlinkSocket& netfilter,

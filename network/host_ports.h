@@ -11,13 +11,12 @@
 // written anew as a whole; connections that exist go on.
 //
 // For 127.0.0.1 the host link has route_localnet=1 while there is a port, and
-// the table drops what comes from a pod for 127.0.0.0/8, before anything else
-// sees it: nothing that listens on the node's loopback is opened to pods.
+// the table drops what comes from a pod for 127.0.0.0/8, or under a source of
+// it, before anything else sees it: nothing that listens on the node's loopback
+// is opened to pods, and no pod passes for the node.
 //
 // UDP flows that the kernel has led elsewhere before, or that a pod that is
-// gone has had, are ended (tracked_flows.h). Whoever flushes the node's whole
-// ruleset takes these rules away until the next pod with ports, or the next
-// change of the link.
+// gone has had, are ended (tracked_flows.h).
 //
 // Stateless; one thread at a time per socket.
 
@@ -52,6 +51,9 @@ absl::Status CheckHostPorts(const HostPortTable& table,
                             const std::string& pod_id,
                             const std::vector<HostPort>& ports);
 
+// The table's name, from the host link's.
+std::string HostPortsTable(const std::string& link);
+
 // FailedPrecondition, naming the port, if it would lead nowhere: pods, or the
 // node, have no address of its family.
 absl::Status CheckReachable(const std::vector<HostPort>& ports,
@@ -63,6 +65,17 @@ absl::Status ReplaceHostPorts(os::NetlinkSocket& netfilter,
                               const std::string& link,
                               const std::vector<FamilyPlan>& plans,
                               const HostPortTable& table);
+
+// The same with the setting of the host link that 127.0.0.1 needs: never
+// without the rules that keep pods from the node's loopback.
+absl::Status InstallHostPorts(os::NetlinkSocket& host,
+                              os::NetlinkSocket& netfilter,
+                              const std::string& link,
+                              const std::vector<FamilyPlan>& plans,
+                              const HostPortTable& table);
+
+// What a new one should be warned of.
+void WarnWithoutForwarding();
 
 // After the rules of `pod` came into force, or were taken away.
 absl::Status EndFlowsBeforePorts(os::NetlinkSocket& netfilter,

@@ -1,15 +1,22 @@
 #include "network/nf_tables.h"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <string.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
+#include <optional>
+#include <span>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 
 namespace pinion::network::nft {
 namespace {
@@ -18,6 +25,7 @@ using ipam::Family;
 using ipam::IpAddress;
 using ipam::IpPrefix;
 using os::NetlinkBatch;
+using os::NetlinkMessage;
 
 void Begin(NetlinkBatch& batch, int type, uint16_t flags, uint8_t family,
            uint16_t resource, std::string what) {
@@ -28,10 +36,25 @@ void Begin(NetlinkBatch& batch, int type, uint16_t flags, uint8_t family,
   batch.Begin(static_cast<uint16_t>(type), flags, header, std::move(what));
 }
 
-void BeginTables(NetlinkBatch& batch, int type, uint16_t flags, Family family,
-                 std::string what) {
-  Begin(batch, NFNL_SUBSYS_NFTABLES << 8 | type, flags, NfFamily(family), 0,
+void BeginTables(NetlinkBatch& batch, int type, uint16_t flags,
+                 TableFamily family, std::string what) {
+  Begin(batch, NFNL_SUBSYS_NFTABLES << 8 | type, flags, family.number, 0,
         std::move(what));
+}
+
+void ChangeElement(NetlinkBatch& batch, int type, TableFamily family,
+                   const std::string& table, const Set& set,
+                   const std::string& key) {
+  const bool add = type == NFT_MSG_NEWSETELEM;
+  BeginTables(batch, type, add ? NLM_F_CREATE : 0, family,
+              absl::StrCat(add ? "add to" : "delete from", " set ", table, " ",
+                           set.name));
+  batch.AddString(NFTA_SET_ELEM_LIST_TABLE, table);
+  batch.AddString(NFTA_SET_ELEM_LIST_SET, set.name);
+  Nest(batch, NFTA_SET_ELEM_LIST_ELEMENTS, [&] {
+    Nest(batch, NFTA_LIST_ELEM,
+         [&] { AddValue(batch, NFTA_SET_ELEM_KEY, key.data(), key.size()); });
+  });
 }
 
 // Register 1 with these bytes.
@@ -42,6 +65,26 @@ void Compare(NetlinkBatch& batch, uint32_t operation, const void* data,
     AddNumber(batch, NFTA_CMP_OP, operation);
     AddValue(batch, NFTA_CMP_DATA, data, size);
   });
+}
+
+uint64_t BigEndian64(std::span<const char> content) {
+  uint64_t value = 0;
+  if (content.size() == sizeof(value)) {
+    memcpy(&value, content.data(), sizeof(value));
+  }
+  return be64toh(value);
+}
+
+// Of an expression; nullopt: of another kind.
+std::optional<Counter> ParseCounter(std::span<const char> expression) {
+  if (NetlinkMessage::String(
+          NetlinkMessage::Find(expression, NFTA_EXPR_NAME)) != "counter") {
+    return std::nullopt;
+  }
+  const auto data = NetlinkMessage::Find(expression, NFTA_EXPR_DATA);
+  return Counter{
+      .packets = BigEndian64(NetlinkMessage::Find(data, NFTA_COUNTER_PACKETS)),
+      .bytes = BigEndian64(NetlinkMessage::Find(data, NFTA_COUNTER_BYTES))};
 }
 
 }  // namespace
@@ -60,21 +103,23 @@ void EndTransaction(NetlinkBatch& batch) {
         "end nf_tables batch");
 }
 
-void AddTable(NetlinkBatch& batch, Family family, const std::string& table) {
+void AddTable(NetlinkBatch& batch, TableFamily family,
+              const std::string& table) {
   BeginTables(batch, NFT_MSG_NEWTABLE, NLM_F_CREATE, family,
               absl::StrCat("add table ", table));
   batch.AddString(NFTA_TABLE_NAME, table);
 }
 
 // What does not exist cannot be deleted, so it is added first.
-void DeleteTable(NetlinkBatch& batch, Family family, const std::string& table) {
+void DeleteTable(NetlinkBatch& batch, TableFamily family,
+                 const std::string& table) {
   AddTable(batch, family, table);
   BeginTables(batch, NFT_MSG_DELTABLE, 0, family,
               absl::StrCat("delete table ", table));
   batch.AddString(NFTA_TABLE_NAME, table);
 }
 
-void AddChain(NetlinkBatch& batch, Family family, const std::string& table,
+void AddChain(NetlinkBatch& batch, TableFamily family, const std::string& table,
               const Chain& chain) {
   BeginTables(batch, NFT_MSG_NEWCHAIN, NLM_F_CREATE, family,
               absl::StrCat("add chain ", table, " ", chain.name));
@@ -100,25 +145,25 @@ void AddValue(NetlinkBatch& batch, int type, const IpAddress& value) {
   AddValue(batch, type, bytes.data(), static_cast<size_t>(value.byte_count()));
 }
 
-void BeginRule(NetlinkBatch& batch, Family family, const std::string& table,
-               const Chain& chain, std::string what) {
+void BeginRule(NetlinkBatch& batch, TableFamily family,
+               const std::string& table, const Chain& chain, std::string what) {
   BeginTables(batch, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, family,
               absl::StrCat("add rule ", table, " ", what));
   batch.AddString(NFTA_RULE_TABLE, table);
   batch.AddString(NFTA_RULE_CHAIN, chain.name);
 }
 
-void LoadMeta(NetlinkBatch& batch, uint32_t key) {
+void LoadMeta(NetlinkBatch& batch, uint32_t key, uint32_t into) {
   AddExpression(batch, "meta", [&] {
-    AddNumber(batch, NFTA_META_DREG, NFT_REG_1);
+    AddNumber(batch, NFTA_META_DREG, into);
     AddNumber(batch, NFTA_META_KEY, key);
   });
 }
 
 void LoadPayload(NetlinkBatch& batch, uint32_t base, uint32_t offset,
-                 uint32_t length) {
+                 uint32_t length, uint32_t into) {
   AddExpression(batch, "payload", [&] {
-    AddNumber(batch, NFTA_PAYLOAD_DREG, NFT_REG_1);
+    AddNumber(batch, NFTA_PAYLOAD_DREG, into);
     AddNumber(batch, NFTA_PAYLOAD_BASE, base);
     AddNumber(batch, NFTA_PAYLOAD_OFFSET, offset);
     AddNumber(batch, NFTA_PAYLOAD_LEN, length);
@@ -146,6 +191,49 @@ void LoadOriginal(NetlinkBatch& batch, uint32_t key) {
     AddNumber(batch, NFTA_CT_KEY, key);
     batch.AddU8(NFTA_CT_DIRECTION, 0);  // IP_CT_DIR_ORIGINAL
   });
+}
+
+void AddSet(NetlinkBatch& batch, TableFamily family, const std::string& table,
+            const Set& set, uint32_t id) {
+  BeginTables(batch, NFT_MSG_NEWSET, NLM_F_CREATE, family,
+              absl::StrCat("add set ", table, " ", set.name));
+  batch.AddString(NFTA_SET_TABLE, table);
+  batch.AddString(NFTA_SET_NAME, set.name);
+  AddNumber(batch, NFTA_SET_FLAGS, 0);
+  AddNumber(batch, NFTA_SET_KEY_TYPE, set.type);
+  AddNumber(batch, NFTA_SET_KEY_LEN, set.key_bytes);
+  AddNumber(batch, NFTA_SET_ID, id);
+}
+
+void AddElement(NetlinkBatch& batch, TableFamily family,
+                const std::string& table, const Set& set,
+                const std::string& key) {
+  ChangeElement(batch, NFT_MSG_NEWSETELEM, family, table, set, key);
+}
+
+// As with tables.
+void DeleteElement(NetlinkBatch& batch, TableFamily family,
+                   const std::string& table, const Set& set,
+                   const std::string& key) {
+  AddElement(batch, family, table, set, key);
+  ChangeElement(batch, NFT_MSG_DELSETELEM, family, table, set, key);
+}
+
+void MatchSet(NetlinkBatch& batch, const Set& set, bool inside) {
+  AddExpression(batch, "lookup", [&] {
+    batch.AddString(NFTA_LOOKUP_SET, set.name);
+    AddNumber(batch, NFTA_LOOKUP_SREG, NFT_REG_1);
+    AddNumber(batch, NFTA_LOOKUP_FLAGS, inside ? 0 : NFT_LOOKUP_F_INV);
+  });
+}
+
+void MatchIncomingLink(NetlinkBatch& batch, const std::string& link) {
+  // Names are compared whole, with the zeros after them.
+  std::array<char, IFNAMSIZ> name{};
+  std::copy_n(link.data(), std::min<size_t>(link.size(), IFNAMSIZ - 1),
+              name.data());
+  LoadMeta(batch, NFT_META_IIFNAME);
+  MatchBytes(batch, name.data(), name.size());
 }
 
 void MatchBytes(NetlinkBatch& batch, const void* data, size_t size) {
@@ -226,6 +314,57 @@ void Translate(NetlinkBatch& batch, uint32_t type, const IpAddress& address,
     AddNumber(batch, NFTA_NAT_REG_ADDR_MIN, NFT_REG_1);
     if (port != 0) AddNumber(batch, NFTA_NAT_REG_PROTO_MIN, NFT_REG_2);
   });
+}
+
+void Verdict(NetlinkBatch& batch, uint32_t verdict) {
+  AddExpression(batch, "immediate", [&] {
+    AddNumber(batch, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
+    Nest(batch, NFTA_IMMEDIATE_DATA, [&] {
+      Nest(batch, NFTA_DATA_VERDICT,
+           [&] { AddNumber(batch, NFTA_VERDICT_CODE, verdict); });
+    });
+  });
+}
+
+void Count(NetlinkBatch& batch, const Counter& until_now) {
+  AddExpression(batch, "counter", [&] {
+    const uint64_t packets = htobe64(until_now.packets);
+    const uint64_t bytes = htobe64(until_now.bytes);
+    batch.Add(NFTA_COUNTER_PACKETS, &packets, sizeof(packets));
+    batch.Add(NFTA_COUNTER_BYTES, &bytes, sizeof(bytes));
+  });
+}
+
+absl::StatusOr<std::vector<Counter>> ListCounters(os::NetlinkSocket& netfilter,
+                                                  TableFamily family,
+                                                  const std::string& table,
+                                                  const Chain& chain) {
+  NetlinkBatch batch;
+  BeginTables(batch, NFT_MSG_GETRULE, NLM_F_DUMP, family,
+              absl::StrCat("list rules of ", table, " ", chain.name));
+  batch.AddString(NFTA_RULE_TABLE, table);
+  batch.AddString(NFTA_RULE_CHAIN, chain.name);
+  std::vector<Counter> counters;
+  PINION_RETURN_IF_ERROR(
+      netfilter.Query(batch, [&](const NetlinkMessage& rule) {
+        auto expressions = NetlinkMessage::Find(
+            rule.Attributes(sizeof(nfgenmsg)), NFTA_RULE_EXPRESSIONS);
+        for (;;) {
+          const auto one = NetlinkMessage::Find(expressions, NFTA_LIST_ELEM);
+          if (one.empty()) return;
+          if (const auto counter = ParseCounter(one)) {
+            counters.push_back(*counter);
+          }
+          const size_t end = NLA_ALIGN(static_cast<size_t>(
+              one.data() + one.size() - expressions.data()));
+          expressions = expressions.subspan(std::min(end, expressions.size()));
+        }
+      }));
+  return counters;
+}
+
+void Masquerade(NetlinkBatch& batch) {
+  AddExpression(batch, "masq", [] {});
 }
 
 }  // namespace pinion::network::nft

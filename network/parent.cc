@@ -70,6 +70,12 @@ std::string ParentName(const Options& options) {
                                        : options.parent;
 }
 
+LowerLink StandsOn(const Link& parent, const std::string& kind) {
+  const std::string tap = kind == "macvlan" ? "macvtap" : "ipvtap";
+  if (parent.kind == kind || parent.kind == tap) return parent.lower;
+  return {.index = parent.index};
+}
+
 absl::StatusOr<Link> EnsureParent(NetlinkSocket& socket,
                                   const Options& options) {
   if (options.parent == kAutoParent) return EnsureAutoParent(socket, options);

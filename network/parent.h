@@ -1,4 +1,5 @@
-// The device that pods' macvlans stand on.
+// The device that pods' macvlans stand on; and telling pinion's own devices
+// from others.
 //
 // Stateless; one thread at a time per socket.
 
@@ -31,6 +32,11 @@ absl::StatusOr<Link> EnsureParent(os::NetlinkSocket& socket,
 
 // The name that options.parent stands for.
 std::string ParentName(const Options& options);
+
+// What a link of `kind` ("macvlan", "ipvlan") that is made on `parent` stands
+// on: the parent, but if that is one of its kind itself, what that stands on
+// (macvlan_common_newlink in drivers/net/macvlan.c, ipvlan_link_new).
+LowerLink StandsOn(const Link& parent, const std::string& kind);
 
 // Deletes a link that pinion made. Missing is success; FailedPrecondition for
 // somebody else's.

@@ -10,11 +10,13 @@
 #include <string.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <functional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
+#include "os/network_namespace.h"
 
 namespace pinion::network {
 namespace {
@@ -103,6 +105,46 @@ void AddIpv4Setting(NetlinkBatch& batch, uint16_t setting, uint32_t value) {
   });
 }
 
+void AddNoIpv6LinkLocal(NetlinkBatch& batch) {
+  if (!os::KernelHasIpv6()) return;
+  batch.Nest(IFLA_AF_SPEC, [&] {
+    batch.Nest(AF_INET6, [&] {
+      batch.AddU8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+    });
+  });
+}
+
+uint32_t KernelMode(MacvlanMode mode) {
+  switch (mode) {
+    case MacvlanMode::kVepa:
+      return MACVLAN_MODE_VEPA;
+    case MacvlanMode::kPrivate:
+      return MACVLAN_MODE_PRIVATE;
+    case MacvlanMode::kBridge:
+      break;
+  }
+  return MACVLAN_MODE_BRIDGE;
+}
+
+void AddIpvlanMode(NetlinkBatch& batch, IpvlanMode mode) {
+  batch.Nest(IFLA_LINKINFO, [&] {
+    batch.AddString(IFLA_INFO_KIND, "ipvlan");
+    batch.Nest(IFLA_INFO_DATA, [&] {
+      const auto value = static_cast<uint16_t>(KernelMode(mode));
+      batch.Add(IFLA_IPVLAN_MODE, &value, sizeof(value));
+    });
+  });
+}
+
+int ReadIpvlanMode(std::span<const char> info) {
+  const auto content = NetlinkMessage::Find(
+      NetlinkMessage::Find(info, IFLA_INFO_DATA), IFLA_IPVLAN_MODE);
+  uint16_t mode = 0;
+  if (content.size() != sizeof(mode)) return -1;
+  memcpy(&mode, content.data(), sizeof(mode));
+  return mode;
+}
+
 }  // namespace
 
 std::string MacToString(const MacAddress& mac) {
@@ -123,8 +165,31 @@ void AppendMacvlan(NetlinkBatch& batch, const MacvlanSpec& spec) {
   batch.Nest(IFLA_LINKINFO, [&] {
     batch.AddString(IFLA_INFO_KIND, "macvlan");
     batch.Nest(IFLA_INFO_DATA,
-               [&] { batch.AddU32(IFLA_MACVLAN_MODE, MACVLAN_MODE_BRIDGE); });
+               [&] { batch.AddU32(IFLA_MACVLAN_MODE, KernelMode(spec.mode)); });
   });
+}
+
+int KernelMode(IpvlanMode mode) {
+  return mode == IpvlanMode::kL3s ? IPVLAN_MODE_L3S : IPVLAN_MODE_L2;
+}
+
+void AppendIpvlan(NetlinkBatch& batch, const IpvlanSpec& spec) {
+  batch.Begin(RTM_NEWLINK, kCreate, LinkHeader(spec.index),
+              absl::StrCat("create ipvlan ", spec.name));
+  batch.AddString(IFLA_IFNAME, spec.name);
+  batch.AddU32(IFLA_LINK, static_cast<uint32_t>(spec.parent_index));
+  if (spec.mtu != 0) batch.AddU32(IFLA_MTU, spec.mtu);
+  if (spec.netns_fd >= 0) {
+    batch.AddU32(IFLA_NET_NS_FD, static_cast<uint32_t>(spec.netns_fd));
+  }
+  AddIpvlanMode(batch, spec.mode);
+}
+
+void AppendIpvlanMode(NetlinkBatch& batch, int index, const std::string& name,
+                      IpvlanMode mode) {
+  batch.Begin(RTM_NEWLINK, 0, LinkHeader(index),
+              absl::StrCat("set ipvlan mode of ", name));
+  AddIpvlanMode(batch, mode);
 }
 
 void AppendSimpleLink(NetlinkBatch& batch, const std::string& name,
@@ -151,6 +216,70 @@ void AppendVethPair(NetlinkBatch& batch, const std::string& name,
   });
 }
 
+void AppendVethToPod(NetlinkBatch& batch, const BridgedVethSpec& spec) {
+  // The pod's end first: a peer's number is the kernel's choice unless the
+  // first one's is given, too (drivers/net/veth.c).
+  batch.Begin(
+      RTM_NEWLINK, kCreate, LinkHeader(spec.index),
+      absl::StrCat("create veth ", spec.name, " with port ", spec.port_name));
+  batch.AddString(IFLA_IFNAME, spec.name);
+  batch.Add(IFLA_ADDRESS, spec.mac.data(), spec.mac.size());
+  if (spec.mtu != 0) batch.AddU32(IFLA_MTU, spec.mtu);
+  batch.AddU32(IFLA_NET_NS_FD, static_cast<uint32_t>(spec.netns_fd));
+  batch.Nest(IFLA_LINKINFO, [&] {
+    batch.AddString(IFLA_INFO_KIND, "veth");
+    batch.Nest(IFLA_INFO_DATA, [&] {
+      batch.Nest(VETH_INFO_PEER, [&] {
+        batch.AddRaw(LinkHeader(0));
+        batch.AddString(IFLA_IFNAME, spec.port_name);
+        if (spec.mtu != 0) batch.AddU32(IFLA_MTU, spec.mtu);
+      });
+    });
+  });
+}
+
+void AppendPlugIn(NetlinkBatch& batch, const BridgePortSpec& port,
+                  const std::string& alias) {
+  ifinfomsg up = LinkHeader(port.index);
+  up.ifi_flags = IFF_UP;
+  up.ifi_change = IFF_UP;
+  batch.Begin(RTM_SETLINK, 0, up, absl::StrCat("plug in ", port.name));
+  batch.AddU32(IFLA_MASTER, static_cast<uint32_t>(port.bridge_index));
+  batch.AddString(IFLA_IFALIAS, alias);
+  if (port.mtu >= kLeastIpv6Mtu) AddNoIpv6LinkLocal(batch);
+  // Of what is a port already only.
+  batch.Begin(RTM_NEWLINK, 0, LinkHeader(port.index),
+              absl::StrCat("set bridge options of ", port.name));
+  batch.Nest(IFLA_LINKINFO, [&] {
+    batch.AddString(IFLA_INFO_SLAVE_KIND, "bridge");
+    batch.Nest(IFLA_INFO_SLAVE_DATA, [&] {
+      batch.AddU8(IFLA_BRPORT_MODE, 1);
+      batch.AddU8(IFLA_BRPORT_LEARNING, 0);
+      batch.AddU8(IFLA_BRPORT_UNICAST_FLOOD, 0);
+      // What is for switches (IEEE 802.1D: 01:80:c2:00:00:0X) goes the way of
+      // all frames. Otherwise br_handle_frame gives it to the node's own stack
+      // past every filter of the bridge. Pause frames it drops itself.
+      constexpr uint16_t kAllButPause = 0xfffd;
+      batch.Add(IFLA_BRPORT_GROUP_FWD_MASK, &kAllButPause,
+                sizeof(kAllButPause));
+    });
+  });
+  ndmsg header{};
+  header.ndm_family = AF_BRIDGE;
+  header.ndm_ifindex = port.index;
+  header.ndm_flags = NTF_MASTER;
+  header.ndm_state = NUD_NOARP;  // static; NUD_PERMANENT is the bridge's own
+  batch.Begin(RTM_NEWNEIGH, kReplace, header,
+              absl::StrCat("add the MAC behind ", port.name));
+  batch.Add(NDA_LLADDR, port.pod_mac.data(), port.pod_mac.size());
+}
+
+void AppendMac(NetlinkBatch& batch, int index, const std::string& name,
+               const MacAddress& mac) {
+  BeginLinkChange(batch, index, absl::StrCat("set address of ", name));
+  batch.Add(IFLA_ADDRESS, mac.data(), mac.size());
+}
+
 void AppendLinkUp(NetlinkBatch& batch, int index, const std::string& name) {
   BeginFlagsChange(batch, index, name, IFF_UP);
 }
@@ -163,11 +292,14 @@ void AppendSilentLinkUp(NetlinkBatch& batch, int index,
 void AppendNoIpv6LinkLocal(NetlinkBatch& batch, int index,
                            const std::string& name) {
   BeginLinkChange(batch, index, absl::StrCat("set addrgenmode of ", name));
-  batch.Nest(IFLA_AF_SPEC, [&] {
-    batch.Nest(AF_INET6, [&] {
-      batch.AddU8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
-    });
-  });
+  AddNoIpv6LinkLocal(batch);
+}
+
+void AppendMtu(NetlinkBatch& batch, int index, const std::string& name,
+               uint32_t mtu) {
+  BeginLinkChange(batch, index,
+                  absl::StrCat("set the MTU of ", name, " to ", mtu));
+  batch.AddU32(IFLA_MTU, mtu);
 }
 
 void AppendAlias(NetlinkBatch& batch, int index, const std::string& name,
@@ -176,16 +308,29 @@ void AppendAlias(NetlinkBatch& batch, int index, const std::string& name,
   batch.AddString(IFLA_IFALIAS, alias);
 }
 
-void AppendArpIgnore(NetlinkBatch& batch, int index, const std::string& name,
-                     uint32_t value) {
-  BeginLinkChange(batch, index, absl::StrCat("set arp_ignore of ", name));
-  AddIpv4Setting(batch, IPV4_DEVCONF_ARP_IGNORE, value);
-}
-
-void AppendRouteLocalnet(NetlinkBatch& batch, int index,
-                         const std::string& name, uint32_t value) {
-  BeginLinkChange(batch, index, absl::StrCat("set route_localnet of ", name));
-  AddIpv4Setting(batch, IPV4_DEVCONF_ROUTE_LOCALNET, value);
+void AppendIpv4Setting(NetlinkBatch& batch, int index, const std::string& name,
+                       Ipv4Setting setting, uint32_t value) {
+  struct Names {
+    const char* file;
+    uint16_t devconf;
+  };
+  const auto names = [setting]() -> Names {
+    switch (setting) {
+      case Ipv4Setting::kArpAnnounce:
+        return {"arp_announce", IPV4_DEVCONF_ARP_ANNOUNCE};
+      case Ipv4Setting::kArpIgnore:
+        return {"arp_ignore", IPV4_DEVCONF_ARP_IGNORE};
+      case Ipv4Setting::kForwarding:
+        return {"forwarding", IPV4_DEVCONF_FORWARDING};
+      case Ipv4Setting::kRouteLocalnet:
+        return {"route_localnet", IPV4_DEVCONF_ROUTE_LOCALNET};
+      case Ipv4Setting::kRpFilter:
+        return {"rp_filter", IPV4_DEVCONF_RP_FILTER};
+    }
+    std::abort();
+  }();
+  BeginLinkChange(batch, index, absl::StrCat("set ", names.file, " of ", name));
+  AddIpv4Setting(batch, names.devconf, value);
 }
 
 void AppendLinkDeletion(NetlinkBatch& batch, int index,
@@ -232,6 +377,13 @@ void AppendRoute(NetlinkBatch& batch, const RouteSpec& route,
                           " over ", name));
 }
 
+void AppendNewRoute(NetlinkBatch& batch, const RouteSpec& route,
+                    const std::string& name) {
+  BeginRoute(batch, RTM_NEWROUTE, kCreate, route,
+             absl::StrCat("add route to ", route.destination.ToString(),
+                          " over ", name));
+}
+
 void AppendRouteDeletion(NetlinkBatch& batch, const RouteSpec& route,
                          const std::string& name) {
   BeginRoute(batch, RTM_DELROUTE, 0, route,
@@ -249,6 +401,7 @@ std::optional<Link> ParseLink(const NetlinkMessage& message) {
   Link link;
   link.index = header->ifi_index;
   link.up = (header->ifi_flags & IFF_UP) != 0;
+  link.noarp = (header->ifi_flags & IFF_NOARP) != 0;
   // Not IFF_RUNNING: that follows later, from a work queue.
   link.carrier = (header->ifi_flags & IFF_LOWER_UP) != 0;
   link.name =
@@ -256,29 +409,43 @@ std::optional<Link> ParseLink(const NetlinkMessage& message) {
   link.alias =
       NetlinkMessage::String(NetlinkMessage::Find(attributes, IFLA_IFALIAS));
   link.mtu = NetlinkMessage::U32(NetlinkMessage::Find(attributes, IFLA_MTU));
-  // With IFLA_LINK_NETNSID the number is of another namespace.
-  if (NetlinkMessage::Find(attributes, IFLA_LINK_NETNSID).empty()) {
-    link.parent_index = static_cast<int>(
-        NetlinkMessage::U32(NetlinkMessage::Find(attributes, IFLA_LINK)));
+  link.lower.index = static_cast<int>(
+      NetlinkMessage::U32(NetlinkMessage::Find(attributes, IFLA_LINK)));
+  const auto netns = NetlinkMessage::Find(attributes, IFLA_LINK_NETNSID);
+  // With it the number is of another namespace.
+  if (!netns.empty()) {
+    link.lower.netns = static_cast<int>(NetlinkMessage::U32(netns));
+  } else {
+    link.parent_index = link.lower.index;
   }
+  link.master_index = static_cast<int>(
+      NetlinkMessage::U32(NetlinkMessage::Find(attributes, IFLA_MASTER)));
   const std::span<const char> mac =
       NetlinkMessage::Find(attributes, IFLA_ADDRESS);
   if (mac.size() == link.mac.size()) {
     std::copy(mac.begin(), mac.end(), link.mac.begin());
   }
-  link.kind = NetlinkMessage::String(NetlinkMessage::Find(
-      NetlinkMessage::Find(attributes, IFLA_LINKINFO), IFLA_INFO_KIND));
+  const std::span<const char> info =
+      NetlinkMessage::Find(attributes, IFLA_LINKINFO);
+  link.kind =
+      NetlinkMessage::String(NetlinkMessage::Find(info, IFLA_INFO_KIND));
+  if (link.kind == "ipvlan") link.ipvlan_mode = ReadIpvlanMode(info);
   return link;
 }
 
-absl::StatusOr<Link> FindLink(NetlinkSocket& socket, const std::string& name) {
-  if (name.empty() || name.size() >= IFNAMSIZ) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("\"", name, "\" is no name of a network device"));
+std::optional<Link> ParseUnplugging(const NetlinkMessage& message) {
+  const auto* header = message.header<ifinfomsg>();
+  if (message.type() != RTM_DELLINK || header == nullptr ||
+      header->ifi_family != AF_BRIDGE) {
+    return std::nullopt;
   }
-  NetlinkBatch batch;
-  batch.Begin(RTM_GETLINK, 0, LinkHeader(0), absl::StrCat("find link ", name));
-  batch.AddString(IFLA_IFNAME, name);
+  return ParseLink(message);
+}
+
+namespace {
+
+absl::StatusOr<Link> FindOneLink(NetlinkSocket& socket, NetlinkBatch& batch,
+                                 const std::string& name) {
   std::optional<Link> link;
   const absl::Status status = socket.Query(
       batch,
@@ -290,6 +457,26 @@ absl::StatusOr<Link> FindLink(NetlinkSocket& socket, const std::string& name) {
   return *std::move(link);
 }
 
+}  // namespace
+
+absl::StatusOr<Link> FindLink(NetlinkSocket& socket, const std::string& name) {
+  if (name.empty() || name.size() >= IFNAMSIZ) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", name, "\" is no name of a network device"));
+  }
+  NetlinkBatch batch;
+  batch.Begin(RTM_GETLINK, 0, LinkHeader(0), absl::StrCat("find link ", name));
+  batch.AddString(IFLA_IFNAME, name);
+  return FindOneLink(socket, batch, name);
+}
+
+absl::StatusOr<Link> FindLink(NetlinkSocket& socket, int index) {
+  NetlinkBatch batch;
+  batch.Begin(RTM_GETLINK, 0, LinkHeader(index),
+              absl::StrCat("find link ", index));
+  return FindOneLink(socket, batch, absl::StrCat(index));
+}
+
 namespace {
 
 // Everything of a kind: `each` gets the header and the attributes of what is
@@ -298,17 +485,57 @@ template <typename Header>
 absl::Status Dump(
     NetlinkSocket& socket, uint16_t request, uint16_t reply,
     const std::string& what,
-    const std::function<void(const Header&, std::span<const char>)>& each) {
+    const std::function<void(const Header&, std::span<const char>)>& each,
+    const Header& header = {}) {
   NetlinkBatch batch;
-  batch.Begin(request, NLM_F_DUMP, Header{}, what);
+  batch.Begin(request, NLM_F_DUMP, header, what);
   return socket.Query(batch, [&](const NetlinkMessage& message) {
-    const auto* header = message.header<Header>();
-    if (message.type() != reply || header == nullptr) return;
-    each(*header, message.Attributes(sizeof(*header)));
+    const auto* got = message.header<Header>();
+    if (message.type() != reply || got == nullptr) return;
+    each(*got, message.Attributes(sizeof(*got)));
   });
 }
 
+std::optional<IpAddress> AddressOf(std::span<const char> attributes) {
+  std::span<const char> bytes = NetlinkMessage::Find(attributes, IFA_LOCAL);
+  // IPv6 has IFA_LOCAL on point-to-point links only.
+  if (bytes.empty()) bytes = NetlinkMessage::Find(attributes, IFA_ADDRESS);
+  return ReadAddress(bytes);
+}
+
 }  // namespace
+
+absl::StatusOr<std::vector<Link>> ListLinks(NetlinkSocket& socket) {
+  std::vector<Link> links;
+  NetlinkBatch batch;
+  batch.Begin(RTM_GETLINK, NLM_F_DUMP, LinkHeader(0), "list links");
+  PINION_RETURN_IF_ERROR(
+      socket.Query(batch, [&links](const NetlinkMessage& message) {
+        std::optional<Link> link = ParseLink(message);
+        if (link) links.push_back(*std::move(link));
+      }));
+  return links;
+}
+
+absl::StatusOr<std::vector<Link>> ListPorts(NetlinkSocket& socket,
+                                            int bridge_index) {
+  PINION_ASSIGN_OR_RETURN(std::vector<Link> links, ListLinks(socket));
+  std::erase_if(links, [bridge_index](const Link& link) {
+    return link.master_index != bridge_index;
+  });
+  return links;
+}
+
+std::optional<AddressChange> ParseAddressChange(const NetlinkMessage& message) {
+  if (message.type() != RTM_NEWADDR && message.type() != RTM_DELADDR) {
+    return std::nullopt;
+  }
+  const auto* header = message.header<ifaddrmsg>();
+  if (header == nullptr) return std::nullopt;
+  const auto address = AddressOf(message.Attributes(sizeof(*header)));
+  if (!address) return std::nullopt;
+  return AddressChange{static_cast<int>(header->ifa_index), *address};
+}
 
 absl::StatusOr<std::vector<LinkAddress>> ListAddresses(NetlinkSocket& socket,
                                                        int index) {
@@ -317,13 +544,7 @@ absl::StatusOr<std::vector<LinkAddress>> ListAddresses(NetlinkSocket& socket,
       socket, RTM_GETADDR, RTM_NEWADDR, "list addresses",
       [&](const ifaddrmsg& header, std::span<const char> attributes) {
         if (header.ifa_index != static_cast<uint32_t>(index)) return;
-        std::span<const char> bytes =
-            NetlinkMessage::Find(attributes, IFA_LOCAL);
-        // IPv6 has IFA_LOCAL on point-to-point links only.
-        if (bytes.empty()) {
-          bytes = NetlinkMessage::Find(attributes, IFA_ADDRESS);
-        }
-        const std::optional<IpAddress> address = ReadAddress(bytes);
+        const std::optional<IpAddress> address = AddressOf(attributes);
         if (!address) return;
         addresses.push_back(
             {.address = *address,
@@ -334,35 +555,42 @@ absl::StatusOr<std::vector<LinkAddress>> ListAddresses(NetlinkSocket& socket,
   return addresses;
 }
 
-absl::StatusOr<std::vector<RouteSpec>> ListOwnRoutes(NetlinkSocket& socket,
-                                                     int index) {
-  std::vector<RouteSpec> routes;
-  PINION_RETURN_IF_ERROR(Dump<rtmsg>(
-      socket, RTM_GETROUTE, RTM_NEWROUTE, "list routes",
-      [&](const rtmsg& header, std::span<const char> attributes) {
-        if (header.rtm_protocol != kRouteProtocol ||
-            (header.rtm_family != AF_INET && header.rtm_family != AF_INET6)) {
-          return;
-        }
-        RouteSpec route;
-        route.link_index = static_cast<int>(
-            NetlinkMessage::U32(NetlinkMessage::Find(attributes, RTA_OIF)));
-        if (route.link_index != index) return;
-        constexpr char kZero[16] = {};
-        const std::optional<IpAddress> destination =
-            header.rtm_dst_len == 0
-                ? IpAddress::FromBytes(kZero,
-                                       header.rtm_family == AF_INET ? 4 : 16)
-                : ReadAddress(NetlinkMessage::Find(attributes, RTA_DST));
-        if (!destination) return;
-        route.destination =
-            ipam::IpPrefix::Around(*destination, header.rtm_dst_len);
-        route.via = ReadAddress(NetlinkMessage::Find(attributes, RTA_GATEWAY));
-        route.source =
-            ReadAddress(NetlinkMessage::Find(attributes, RTA_PREFSRC));
-        routes.push_back(route);
-      }));
-  return routes;
+std::optional<ListedRoute> ParseRoute(const NetlinkMessage& message) {
+  const auto* header = message.header<rtmsg>();
+  if ((message.type() != RTM_NEWROUTE && message.type() != RTM_DELROUTE) ||
+      header == nullptr ||
+      (header->rtm_family != AF_INET && header->rtm_family != AF_INET6)) {
+    return std::nullopt;
+  }
+  const std::span<const char> attributes = message.Attributes(sizeof(*header));
+  ListedRoute route;
+  route.protocol = header->rtm_protocol;
+  const std::span<const char> table =
+      NetlinkMessage::Find(attributes, RTA_TABLE);
+  route.table = table.empty() ? header->rtm_table : NetlinkMessage::U32(table);
+  route.spec.link_index = static_cast<int>(
+      NetlinkMessage::U32(NetlinkMessage::Find(attributes, RTA_OIF)));
+  constexpr char kZero[16] = {};
+  const std::optional<IpAddress> destination =
+      header->rtm_dst_len == 0
+          ? IpAddress::FromBytes(kZero, header->rtm_family == AF_INET ? 4 : 16)
+          : ReadAddress(NetlinkMessage::Find(attributes, RTA_DST));
+  if (!destination) return std::nullopt;
+  route.spec.destination =
+      ipam::IpPrefix::Around(*destination, header->rtm_dst_len);
+  route.spec.via = ReadAddress(NetlinkMessage::Find(attributes, RTA_GATEWAY));
+  route.spec.source =
+      ReadAddress(NetlinkMessage::Find(attributes, RTA_PREFSRC));
+  return route;
+}
+
+absl::Status ListRoutes(NetlinkSocket& socket,
+                        const std::function<void(const ListedRoute&)>& each) {
+  NetlinkBatch batch;
+  batch.Begin(RTM_GETROUTE, NLM_F_DUMP, rtmsg{}, "list routes");
+  return socket.Query(batch, [&each](const NetlinkMessage& message) {
+    if (const auto route = ParseRoute(message)) each(*route);
+  });
 }
 
 }  // namespace pinion::network

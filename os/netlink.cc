@@ -10,6 +10,7 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/log.h"
 #include "base/status_macros.h"
 #include "os/error.h"
 
@@ -21,6 +22,9 @@ constexpr char kErrnoPayload[] = "pinion/errno";
 // The kernel's own limit for a datagram of a dump (NETLINK_RECVMSG's
 // min_dump_alloc grows to what the reader offers, at most this).
 constexpr size_t kBufferBytes = 32768;
+
+// How often a dump is begun that changes get in the way of.
+constexpr int kDumpAttempts = 8;
 
 // Numbers that no request in this process shares, so that a late answer on a
 // borrowed socket is never taken for another request's.
@@ -162,9 +166,9 @@ absl::StatusOr<NetlinkSocket> NetlinkSocket::Open(uint32_t groups) {
   return OpenProtocol(NETLINK_ROUTE, groups);
 }
 
-absl::StatusOr<NetlinkSocket> NetlinkSocket::OpenNetfilter() {
+absl::StatusOr<NetlinkSocket> NetlinkSocket::OpenNetfilter(uint32_t groups) {
   PINION_ASSIGN_OR_RETURN(NetlinkSocket socket,
-                          OpenProtocol(NETLINK_NETFILTER, 0));
+                          OpenProtocol(NETLINK_NETFILTER, groups));
   // A transaction is one message. Without CAP_NET_ADMIN the default has to do.
   const int bytes = 16 << 20;
   (void)setsockopt(socket.fd(), SOL_SOCKET, SO_SNDBUFFORCE, &bytes,
@@ -275,6 +279,23 @@ absl::Status NetlinkSocket::Transact(NetlinkBatch& batch, size_t unanswered) {
 absl::Status NetlinkSocket::Query(
     NetlinkBatch& batch,
     const std::function<void(const NetlinkMessage&)>& each) {
+  std::vector<std::vector<char>> answers;
+  bool whole = false;
+  for (int i = 0; i < kDumpAttempts && !whole; ++i) {
+    answers.clear();
+    PINION_ASSIGN_OR_RETURN(whole, QueryOnce(batch, &answers));
+  }
+  if (!whole) {
+    Log(LogLevel::kWarning, "an answer of the kernel's may lack something",
+        {{"request", batch.requests_.front().what},
+         {"attempts", kDumpAttempts}});
+  }
+  for (const std::vector<char>& answer : answers) each(NetlinkMessage(answer));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> NetlinkSocket::QueryOnce(
+    NetlinkBatch& batch, std::vector<std::vector<char>>* answers) {
   nlmsghdr* const request = batch.Header(0);
   const bool dump = (request->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
   if (!dump) request->nlmsg_flags |= NLM_F_ACK;
@@ -283,6 +304,7 @@ absl::Status NetlinkSocket::Query(
   const std::string& what = batch.requests_.front().what;
   absl::Status result;
   bool done = false;
+  bool whole = true;
   std::vector<char> buffer(kBufferBytes);
   while (!done) {
     PINION_ASSIGN_OR_RETURN(const std::span<const char> datagram,
@@ -293,6 +315,7 @@ absl::Status NetlinkSocket::Query(
     ForEachMessage(datagram, [&](const nlmsghdr& header,
                                  const NetlinkMessage& message) {
       if (header.nlmsg_seq != first) return;
+      if ((header.nlmsg_flags & NLM_F_DUMP_INTR) != 0) whole = false;
       if (header.nlmsg_type == NLMSG_DONE) {
         done = true;
       } else if (header.nlmsg_type == NLMSG_ERROR) {
@@ -302,22 +325,32 @@ absl::Status NetlinkSocket::Query(
         }
         done = true;
       } else {
-        each(message);
+        const auto* bytes = reinterpret_cast<const char*>(&header);
+        answers->emplace_back(bytes, bytes + header.nlmsg_len);
       }
     });
   }
-  return result;
+  PINION_RETURN_IF_ERROR(result);
+  return whole;
 }
 
 absl::Status NetlinkSocket::Receive(
     const std::function<void(const NetlinkMessage&)>& each) {
   std::vector<char> buffer(kBufferBytes);
+  absl::Status lost;
   for (;;) {
-    PINION_ASSIGN_OR_RETURN(const std::span<const char> datagram,
-                            ReceiveOne(buffer));
-    if (datagram.empty()) return absl::OkStatus();
+    const absl::StatusOr<std::span<const char>> datagram = ReceiveOne(buffer);
+    if (absl::IsUnavailable(datagram.status())) {
+      // It is told once, and until the queue is empty the kernel adds nothing
+      // to it (NETLINK_S_CONGESTED): whoever looked at everything now would
+      // not hear of what changes meanwhile.
+      lost = datagram.status();
+      continue;
+    }
+    PINION_RETURN_IF_ERROR(datagram.status());
+    if (datagram->empty()) return lost;
     ForEachMessage(
-        datagram,
+        *datagram,
         [&](const nlmsghdr&, const NetlinkMessage& message) { each(message); });
   }
 }

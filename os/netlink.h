@@ -118,7 +118,8 @@ class NetlinkSocket {
   // subscribe to; such a socket is non-blocking and for Receive only.
   static absl::StatusOr<NetlinkSocket> Open(uint32_t groups = 0);
   // For nfnetlink (nf_tables), in the calling thread's network namespace.
-  static absl::StatusOr<NetlinkSocket> OpenNetfilter();
+  // `groups`: as of Open, a bit for each NFNLGRP_….
+  static absl::StatusOr<NetlinkSocket> OpenNetfilter(uint32_t groups = 0);
   // Another's NETLINK_ROUTE socket; it stays the owner's.
   static NetlinkSocket Borrow(int fd);
 
@@ -132,7 +133,10 @@ class NetlinkSocket {
   absl::Status Transact(NetlinkBatch& batch, size_t unanswered = 0);
 
   // One request that is answered with messages (a dump if its flags have
-  // NLM_F_DUMP); `each` is called for every one.
+  // NLM_F_DUMP); `each` is called for every one when all have come. A dump
+  // that something has changed in the middle of may lack what was there all
+  // the time (NLM_F_DUMP_INTR): it is made anew, a few times at most, and the
+  // last one is logged and taken as it is.
   absl::Status Query(NetlinkBatch& batch,
                      const std::function<void(const NetlinkMessage&)>& each);
 
@@ -146,6 +150,9 @@ class NetlinkSocket {
   static absl::StatusOr<NetlinkSocket> OpenProtocol(int protocol,
                                                     uint32_t groups);
   absl::Status Send(NetlinkBatch& batch, uint32_t first_sequence);
+  // The messages that answer it; false if the dump was interrupted.
+  absl::StatusOr<bool> QueryOnce(NetlinkBatch& batch,
+                                 std::vector<std::vector<char>>* answers);
   // One datagram; 0 bytes if there is none.
   absl::StatusOr<std::span<const char>> ReceiveOne(std::vector<char>& buffer);
 

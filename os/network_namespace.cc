@@ -6,8 +6,11 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <cstring>
+#include <string>
 #include <system_error>
 #include <thread>
 
@@ -29,8 +32,20 @@ absl::Status BringUpLoopback() {
   return absl::OkStatus();
 }
 
+// /proc/sys/net is of the calling thread's namespace.
+absl::Status IgnoreRouters() {
+  if (!KernelHasIpv6()) return absl::OkStatus();
+  const std::string path = "/proc/sys/net/ipv6/conf/default/accept_ra";
+  const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd.valid()) return ErrnoStatus(absl::StrCat("open ", path));
+  if (write(fd.get(), "0", 1) != 1) {
+    return ErrnoStatus(absl::StrCat("write ", path));
+  }
+  return absl::OkStatus();
+}
+
 // Leaves the calling thread in the new namespace.
-absl::StatusOr<NetworkNamespace> Make() {
+absl::StatusOr<NetworkNamespace> Make(RouterAdvertisements advertisements) {
   if (unshare(CLONE_NEWNET) != 0) return ErrnoStatus("unshare CLONE_NEWNET");
   NetworkNamespace made;
   made.fd = UniqueFd(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
@@ -40,15 +55,29 @@ absl::StatusOr<NetworkNamespace> Make() {
   if (!made.route_socket.valid()) return ErrnoStatus("socket netlink route");
   const absl::Status up = BringUpLoopback();
   if (!up.ok()) return up;
+  if (advertisements == RouterAdvertisements::kIgnored) {
+    const absl::Status ignored = IgnoreRouters();
+    if (!ignored.ok()) return ignored;
+  }
   return made;
 }
 
 }  // namespace
 
-absl::StatusOr<NetworkNamespace> NewNetworkNamespace() {
+bool KernelHasIpv6() {
+  // The module may be loaded at any time, and is never unloaded.
+  static std::atomic<bool> seen = false;
+  if (seen.load(std::memory_order_relaxed)) return true;
+  if (access("/proc/sys/net/ipv6", F_OK) != 0) return false;
+  seen.store(true, std::memory_order_relaxed);
+  return true;
+}
+
+absl::StatusOr<NetworkNamespace> NewNetworkNamespace(
+    RouterAdvertisements advertisements) {
   absl::StatusOr<NetworkNamespace> made;
   try {
-    std::thread([&made] { made = Make(); }).join();
+    std::thread([&] { made = Make(advertisements); }).join();
   } catch (const std::system_error& error) {
     return ErrnoStatus(error.code().value(), "thread for a network namespace");
   }

@@ -19,12 +19,9 @@
 #include <atomic>
 #include <cerrno>
 #include <deque>
-#include <list>
 #include <map>
-#include <thread>
 #include <utility>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
@@ -32,6 +29,7 @@
 #include "base/status_macros.h"
 #include "os/error.h"
 #include "os/unique_fd.h"
+#include "os/unit_connection.h"
 #include "os/unit_messages.h"
 #include "os/unit_request.h"
 
@@ -44,7 +42,6 @@ using std::chrono::steady_clock;
 constexpr char kService[] = "org.freedesktop.systemd1";
 constexpr char kManagerPath[] = "/org/freedesktop/systemd1";
 constexpr char kManager[] = "org.freedesktop.systemd1.Manager";
-constexpr milliseconds kFirstBackoff{20};
 constexpr milliseconds kLongestBackoff{1000};
 // A unit that keeps failing is made anew this often.
 constexpr int kMaxAttempts = 3;
@@ -52,95 +49,11 @@ constexpr int kMaxAttempts = 3;
 constexpr int kBusyIntervals = 4;
 // And so many of all jobs in one interval.
 constexpr int kLooksPerInterval = 16;
-constexpr std::chrono::minutes kAbandonTimeout{10};
+constexpr size_t kMostAbandoned = 1024;
 
 }  // namespace
 
-// Everything but the public face: one thread runs Loop, and only that thread
-// touches the bus and the requests in flight.
-class Connection final : public SystemdBus {
- public:
-  Connection(Options options, UniqueFd wakeup)
-      : options_(std::move(options)), wakeup_(std::move(wakeup)) {}
-  ~Connection() override;
-
-  absl::Status Start();
-
-  absl::Status StartTransientUnit(const std::string& name,
-                                  const std::vector<UnitProperty>& properties,
-                                  Deadline deadline) override {
-    return Call(UnitMethod::kStart, name, properties, deadline);
-  }
-  absl::Status StopUnit(const std::string& name, Deadline deadline) override {
-    return Call(UnitMethod::kStop, name, {}, deadline);
-  }
-  absl::Status ResetFailedUnit(const std::string& name,
-                               Deadline deadline) override {
-    return Call(UnitMethod::kReset, name, {}, deadline);
-  }
-  void AbandonUnit(const std::string& name) override {
-    Send(UnitMethod::kStop, name, {}, steady_clock::now() + kAbandonTimeout,
-         /*detached=*/true);
-  }
-  uint64_t connections() const override { return connections_.load(); }
-
- private:
-  absl::Status Call(UnitMethod method, const std::string& name,
-                    const std::vector<UnitProperty>& properties,
-                    Deadline deadline) ABSL_LOCKS_EXCLUDED(mutex_);
-  std::shared_ptr<Request> Send(UnitMethod method, const std::string& name,
-                                const std::vector<UnitProperty>& properties,
-                                Deadline deadline, bool detached)
-      ABSL_LOCKS_EXCLUDED(mutex_);
-  void Wake();
-  void Loop();
-  void TakeNew() ABSL_LOCKS_EXCLUDED(mutex_);
-
-  absl::Status Connect();
-  absl::Status ConnectTo(const Address& address);
-  int Subscribe(sd_bus* bus, bool is_bus);
-  void Disconnect(const std::string& why);
-  void RequeueAll(milliseconds delay);
-
-  void Submit(Request& request);
-  // A hundred jobs that are late at once are not to keep systemd late.
-  bool MayLook(steady_clock::time_point now);
-  void Look(Request& request);
-  void Requeue(Request& request, milliseconds delay);
-  void Finish(Request& request, absl::Status result);
-  void AwaitJob(Request& request);
-  void JobDone(Request& request, const std::string& result);
-  // Starts, looks after and expires requests; the time of the next such.
-  steady_clock::time_point Drive();
-  void Process();
-  void Wait(steady_clock::time_point next);
-
-  static int OnReply(sd_bus_message* reply, void* data, sd_bus_error* error);
-  static int OnState(sd_bus_message* reply, void* data, sd_bus_error* error);
-  static int OnJobRemoved(sd_bus_message* m, void* data, sd_bus_error* error);
-  static int OnOwner(sd_bus_message* m, void* data, sd_bus_error* error);
-
-  const Options options_;
-  const UniqueFd wakeup_;
-  std::thread thread_;
-  std::atomic<uint64_t> connections_ = 0;
-
-  // The bus thread's.
-  Bus bus_;
-  milliseconds backoff_ = kFirstBackoff;
-  steady_clock::time_point connect_at_;
-  steady_clock::time_point last_job_end_;
-  // Looks since the beginning of an interval.
-  steady_clock::time_point looks_since_;
-  int looks_ = 0;
-  std::list<std::shared_ptr<Request>> active_;
-
-  absl::Mutex mutex_;
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::deque<std::shared_ptr<Request>> incoming_ ABSL_GUARDED_BY(mutex_);
-};
-
-Connection::~Connection() {
+UnitConnection::~UnitConnection() {
   {
     const absl::MutexLock lock(&mutex_);
     stopping_ = true;
@@ -149,26 +62,26 @@ Connection::~Connection() {
   if (thread_.joinable()) thread_.join();
 }
 
-absl::Status Connection::Start() {
+absl::Status UnitConnection::Start() {
   PINION_RETURN_IF_ERROR(Connect());
   thread_ = std::thread([this] { Loop(); });
   return absl::OkStatus();
 }
 
-absl::Status Connection::Call(UnitMethod method, const std::string& name,
-                              const std::vector<UnitProperty>& properties,
-                              Deadline deadline) {
+absl::Status UnitConnection::Call(UnitMethod method, const std::string& name,
+                                  const std::vector<UnitProperty>& properties,
+                                  Deadline deadline) {
   const auto request = Send(method, name, properties, deadline, false);
   // Loop ends every request: by its result, its deadline, or its own end.
   request->done.WaitForNotification();
   return request->result;
 }
 
-std::shared_ptr<Request> Connection::Send(
+std::shared_ptr<UnitRequest> UnitConnection::Send(
     UnitMethod method, const std::string& name,
     const std::vector<UnitProperty>& properties, Deadline deadline,
     bool detached) {
-  auto request = std::make_shared<Request>();
+  auto request = std::make_shared<UnitRequest>();
   request->method = method;
   request->unit = name;
   request->properties = properties;
@@ -183,18 +96,41 @@ std::shared_ptr<Request> Connection::Send(
   return request;
 }
 
-void Connection::Wake() {
+void UnitConnection::Wake() {
   const uint64_t one = 1;
   (void)!write(wakeup_.get(), &one, sizeof(one));
 }
 
-void Connection::TakeNew() {
-  const absl::MutexLock lock(&mutex_);
-  for (auto& request : incoming_) active_.push_back(std::move(request));
-  incoming_.clear();
+void UnitConnection::TakeNew() {
+  std::deque<std::shared_ptr<UnitRequest>> incoming;
+  {
+    const absl::MutexLock lock(&mutex_);
+    incoming.swap(incoming_);
+  }
+  for (auto& request : incoming) {
+    if (request->detached) MakeRoomFor(*request);
+    active_.push_back(std::move(request));
+  }
 }
 
-absl::Status Connection::Connect() {
+void UnitConnection::MakeRoomFor(const UnitRequest& detached) {
+  size_t others = 0;
+  std::shared_ptr<UnitRequest> oldest;
+  for (const auto& request : active_) {
+    if (!request->detached) continue;
+    ++others;
+    // They are looked after in turns, so that the first need not be the oldest.
+    if (oldest == nullptr || request->deadline < oldest->deadline) {
+      oldest = request;
+    }
+  }
+  if (others < kMostAbandoned) return;
+  Finish(*oldest, absl::ResourceExhaustedError(absl::StrCat(
+                      Describe(*oldest), ": ", kMostAbandoned,
+                      " others wait for systemd, the last ", detached.unit)));
+}
+
+absl::Status UnitConnection::Connect() {
   absl::Status last = absl::UnavailableError("no address of systemd is given");
   for (const Address& address : options_.addresses) {
     last = ConnectTo(address);
@@ -205,7 +141,7 @@ absl::Status Connection::Connect() {
   return last;
 }
 
-absl::Status Connection::ConnectTo(const Address& address) {
+absl::Status UnitConnection::ConnectTo(const Address& address) {
   const auto failed = [&address](int r, const char* what) {
     return absl::UnavailableError(absl::StrCat(
         "connect to ", address.address, ": ", what, ": ", ErrnoName(-r)));
@@ -213,7 +149,7 @@ absl::Status Connection::ConnectTo(const Address& address) {
   sd_bus* raw = nullptr;
   int r = sd_bus_new(&raw);
   if (r < 0) return failed(r, "sd_bus_new");
-  Bus bus(raw);
+  SdBus bus(raw);
   r = sd_bus_set_address(raw, address.address.c_str());
   if (r < 0) return failed(r, "sd_bus_set_address");
   if (address.is_bus) {
@@ -228,7 +164,7 @@ absl::Status Connection::ConnectTo(const Address& address) {
   return absl::OkStatus();
 }
 
-int Connection::Subscribe(sd_bus* bus, bool is_bus) {
+int UnitConnection::Subscribe(sd_bus* bus, bool is_bus) {
   // All of it is queued behind the handshake, in this order; on a direct
   // connection messages carry no sender to match.
   int r = sd_bus_match_signal_async(bus, nullptr, is_bus ? kService : nullptr,
@@ -250,7 +186,7 @@ int Connection::Subscribe(sd_bus* bus, bool is_bus) {
                                   nullptr);
 }
 
-void Connection::Disconnect(const std::string& why) {
+void UnitConnection::Disconnect(const std::string& why) {
   if (bus_ == nullptr) return;
   Log(LogLevel::kWarning, "the connection to systemd is lost",
       {{"why", why}, {"in_flight", active_.size()}});
@@ -258,22 +194,22 @@ void Connection::Disconnect(const std::string& why) {
   bus_.reset();
 }
 
-void Connection::RequeueAll(milliseconds delay) {
+void UnitConnection::RequeueAll(milliseconds delay) {
   for (const auto& request : active_) {
-    if (request->stage != Stage::kQueued) Requeue(*request, delay);
+    if (request->stage != UnitStage::kQueued) Requeue(*request, delay);
   }
 }
 
-void Connection::Requeue(Request& request, milliseconds delay) {
+void UnitConnection::Requeue(UnitRequest& request, milliseconds delay) {
   request.slot.reset();
   request.job.clear();
   request.has_job = false;
   request.early.clear();
-  request.stage = Stage::kQueued;
+  request.stage = UnitStage::kQueued;
   request.not_before = steady_clock::now() + delay;
 }
 
-void Connection::Finish(Request& request, absl::Status result) {
+void UnitConnection::Finish(UnitRequest& request, absl::Status result) {
   request.slot.reset();
   if (result.ok()) backoff_ = kFirstBackoff;
   if (request.detached && !result.ok()) {
@@ -284,17 +220,17 @@ void Connection::Finish(Request& request, absl::Status result) {
   const auto found =
       std::find_if(active_.begin(), active_.end(),
                    [&](const auto& one) { return one.get() == &request; });
-  const std::shared_ptr<Request> keep = *found;
+  const std::shared_ptr<UnitRequest> keep = *found;
   active_.erase(found);
   keep->done.Notify();
 }
 
-void Connection::Submit(Request& request) {
+void UnitConnection::Submit(UnitRequest& request) {
   sd_bus_message* raw = nullptr;
   int r =
       sd_bus_message_new_method_call(bus_.get(), &raw, kService, kManagerPath,
                                      kManager, UnitMethodName(request.method));
-  const Message message(raw);
+  const SdMessage message(raw);
   if (r >= 0)
     r = AppendUnitArguments(raw, request.method, request.unit,
                             request.properties);
@@ -310,10 +246,10 @@ void Connection::Submit(Request& request) {
   }
   if (r < 0) return Requeue(request, kFirstBackoff);
   request.slot.reset(slot);
-  request.stage = Stage::kSent;
+  request.stage = UnitStage::kSent;
 }
 
-bool Connection::MayLook(steady_clock::time_point now) {
+bool UnitConnection::MayLook(steady_clock::time_point now) {
   if (now - looks_since_ >= options_.check_interval) {
     looks_since_ = now;
     looks_ = 0;
@@ -321,7 +257,7 @@ bool Connection::MayLook(steady_clock::time_point now) {
   return ++looks_ <= kLooksPerInterval;
 }
 
-void Connection::Look(Request& request) {
+void UnitConnection::Look(UnitRequest& request) {
   char* path = nullptr;
   int r = sd_bus_path_encode("/org/freedesktop/systemd1/unit",
                              request.unit.c_str(), &path);
@@ -334,16 +270,17 @@ void Connection::Look(Request& request) {
   }
   if (r < 0) return Requeue(request, kFirstBackoff);
   request.slot.reset(slot);
-  request.stage = Stage::kLooking;
+  request.stage = UnitStage::kLooking;
 }
 
-int Connection::OnReply(sd_bus_message* reply, void* data,
-                        sd_bus_error* /*error*/) {
-  Request& request = *static_cast<Request*>(data);
-  Connection& self = *request.connection;
+int UnitConnection::OnReply(sd_bus_message* reply, void* data,
+                            sd_bus_error* /*error*/) {
+  UnitRequest& request = *static_cast<UnitRequest*>(data);
+  UnitConnection& self = *request.connection;
   const sd_bus_error* error = sd_bus_message_get_error(reply);
   if (error == nullptr) {
-    if (request.method == UnitMethod::kReset) {
+    if (request.method == UnitMethod::kReset ||
+        request.method == UnitMethod::kSet) {
       self.Finish(request, absl::OkStatus());
       return 0;
     }
@@ -377,10 +314,10 @@ int Connection::OnReply(sd_bus_message* reply, void* data,
   return 0;
 }
 
-int Connection::OnState(sd_bus_message* reply, void* data,
-                        sd_bus_error* /*error*/) {
-  Request& request = *static_cast<Request*>(data);
-  Connection& self = *request.connection;
+int UnitConnection::OnState(sd_bus_message* reply, void* data,
+                            sd_bus_error* /*error*/) {
+  UnitRequest& request = *static_cast<UnitRequest*>(data);
+  UnitConnection& self = *request.connection;
   UnitState state;
   if (sd_bus_message_get_error(reply) != nullptr ||
       ReadUnitState(reply, &state) < 0) {
@@ -409,15 +346,15 @@ int Connection::OnState(sd_bus_message* reply, void* data,
   return 0;
 }
 
-void Connection::AwaitJob(Request& request) {
+void UnitConnection::AwaitJob(UnitRequest& request) {
   const auto now = steady_clock::now();
-  request.stage = Stage::kJob;
+  request.stage = UnitStage::kJob;
   request.has_job = true;
   request.check_at = now + options_.check_interval;
   request.look_by = now + kBusyIntervals * options_.check_interval;
 }
 
-void Connection::JobDone(Request& request, const std::string& result) {
+void UnitConnection::JobDone(UnitRequest& request, const std::string& result) {
   if (result == "done" || result == "skipped") {
     return Finish(request, absl::OkStatus());
   }
@@ -427,9 +364,9 @@ void Connection::JobDone(Request& request, const std::string& result) {
                       Describe(request), ": the job ended with ", result)));
 }
 
-int Connection::OnJobRemoved(sd_bus_message* m, void* data,
-                             sd_bus_error* /*error*/) {
-  Connection& self = *static_cast<Connection*>(data);
+int UnitConnection::OnJobRemoved(sd_bus_message* m, void* data,
+                                 sd_bus_error* /*error*/) {
+  UnitConnection& self = *static_cast<UnitConnection*>(data);
   uint32_t id = 0;
   const char* job = nullptr;
   const char* unit = nullptr;
@@ -437,12 +374,12 @@ int Connection::OnJobRemoved(sd_bus_message* m, void* data,
   if (sd_bus_message_read(m, "uoss", &id, &job, &unit, &result) < 0) return 0;
   self.last_job_end_ = steady_clock::now();
   for (auto it = self.active_.begin(); it != self.active_.end();) {
-    Request& request = **it++;  // JobDone may take it out.
-    if (request.stage == Stage::kSent && request.unit == unit) {
+    UnitRequest& request = **it++;  // JobDone may take it out.
+    if (request.stage == UnitStage::kSent && request.unit == unit) {
       request.early[job] = result;
-    } else if (request.stage == Stage::kJob && request.job == job) {
+    } else if (request.stage == UnitStage::kJob && request.job == job) {
       self.JobDone(request, result);
-    } else if (request.stage == Stage::kJob && request.job.empty() &&
+    } else if (request.stage == UnitStage::kJob && request.job.empty() &&
                request.unit == unit) {
       self.Look(request);
     }
@@ -450,9 +387,9 @@ int Connection::OnJobRemoved(sd_bus_message* m, void* data,
   return 0;
 }
 
-int Connection::OnOwner(sd_bus_message* m, void* data,
-                        sd_bus_error* /*error*/) {
-  Connection& self = *static_cast<Connection*>(data);
+int UnitConnection::OnOwner(sd_bus_message* m, void* data,
+                            sd_bus_error* /*error*/) {
+  UnitConnection& self = *static_cast<UnitConnection*>(data);
   const char* name = nullptr;
   const char* before = nullptr;
   const char* after = nullptr;
@@ -466,12 +403,12 @@ int Connection::OnOwner(sd_bus_message* m, void* data,
   return 0;
 }
 
-steady_clock::time_point Connection::Drive() {
+steady_clock::time_point UnitConnection::Drive() {
   const auto now = steady_clock::now();
   auto next = now + std::chrono::hours(1);
   for (auto it = active_.begin(); it != active_.end();) {
     const auto place = it++;
-    const std::shared_ptr<Request> request = *place;
+    const std::shared_ptr<UnitRequest> request = *place;
     if (now >= request->deadline) {
       const char* what = request->has_job
                              ? ": its job is still queued or running"
@@ -480,15 +417,16 @@ steady_clock::time_point Connection::Drive() {
                            absl::StrCat(Describe(*request), what)));
       continue;
     }
-    if (request->stage == Stage::kJob) {
+    if (request->stage == UnitStage::kJob) {
       request->check_at = std::min(
           request->look_by,
           std::max(request->check_at, last_job_end_ + options_.check_interval));
     }
     if (bus_ != nullptr) {
-      if (request->stage == Stage::kQueued && now >= request->not_before) {
+      if (request->stage == UnitStage::kQueued && now >= request->not_before) {
         Submit(*request);
-      } else if (request->stage == Stage::kJob && now >= request->check_at) {
+      } else if (request->stage == UnitStage::kJob &&
+                 now >= request->check_at) {
         if (MayLook(now)) {
           Look(*request);
           // Behind those that have not had their turn.
@@ -502,15 +440,16 @@ steady_clock::time_point Connection::Drive() {
     if (request->done.HasBeenNotified()) continue;
     next = std::min(next, request->deadline);
     if (bus_ == nullptr) continue;
-    if (request->stage == Stage::kQueued) {
+    if (request->stage == UnitStage::kQueued) {
       next = std::min(next, request->not_before);
     }
-    if (request->stage == Stage::kJob) next = std::min(next, request->check_at);
+    if (request->stage == UnitStage::kJob)
+      next = std::min(next, request->check_at);
   }
   return next;
 }
 
-void Connection::Process() {
+void UnitConnection::Process() {
   int r = 0;
   while (bus_ != nullptr && (r = sd_bus_process(bus_.get(), nullptr)) > 0) {
   }
@@ -521,7 +460,7 @@ void Connection::Process() {
   }
 }
 
-void Connection::Wait(steady_clock::time_point next) {
+void UnitConnection::Wait(steady_clock::time_point next) {
   pollfd fds[2] = {{wakeup_.get(), POLLIN, 0}, {-1, 0, 0}};
   if (bus_ != nullptr) {
     fds[1].fd = sd_bus_get_fd(bus_.get());
@@ -544,7 +483,7 @@ void Connection::Wait(steady_clock::time_point next) {
   }
 }
 
-void Connection::Loop() {
+void UnitConnection::Loop() {
   while (true) {
     {
       const absl::MutexLock lock(&mutex_);
@@ -575,7 +514,8 @@ absl::StatusOr<std::unique_ptr<SystemdBus>> SystemdBus::Create(
     const Options& options) {
   UniqueFd wakeup(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wakeup.valid()) return ErrnoStatus("eventfd");
-  auto connection = std::make_unique<Connection>(options, std::move(wakeup));
+  auto connection =
+      std::make_unique<UnitConnection>(options, std::move(wakeup));
   PINION_RETURN_IF_ERROR(connection->Start());
   return connection;
 }

@@ -75,14 +75,21 @@ class SystemdBus {
 
   // Sees to it, behind the caller's back, that a unit whose start was given up
   // does not start later: takes its job back and stops it, as soon as systemd
-  // answers (tried for ten minutes, or as long as this object lives). Without
-  // it a start that ran out of time stays in systemd's queue, with the id of a
-  // process that may be another one by then. Does not wait.
+  // answers. Without it a start that ran out of time stays in systemd's queue,
+  // with the id of a process that may be another one by then. Tried for ten
+  // minutes, or as long as this object lives, and for the latest 1,024 units
+  // that were given up. Does not wait.
   virtual void AbandonUnit(const std::string& name) = 0;
 
   // Forgets a unit's failure. Missing is success.
   virtual absl::Status ResetFailedUnit(const std::string& name,
                                        Deadline deadline) = 0;
+
+  // Changes properties of a unit, until the machine is rebooted or the unit is
+  // gone; they are in force at once. Missing is success.
+  virtual absl::Status SetUnitProperties(
+      const std::string& name, const std::vector<UnitProperty>& properties,
+      Deadline deadline) = 0;
 
   // Connections made so far, for metrics and tests: 1 after Create.
   virtual uint64_t connections() const = 0;

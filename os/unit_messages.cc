@@ -41,6 +41,8 @@ const char* UnitMethodName(UnitMethod method) {
       return "StopUnit";
     case UnitMethod::kReset:
       return "ResetFailedUnit";
+    case UnitMethod::kSet:
+      return "SetUnitProperties";
   }
   return "?";
 }
@@ -50,15 +52,22 @@ int AppendUnitArguments(sd_bus_message* message, UnitMethod method,
                         const std::vector<UnitProperty>& properties) {
   int r = sd_bus_message_append(message, "s", unit.c_str());
   if (r < 0 || method == UnitMethod::kReset) return r;
-  r = sd_bus_message_append(message, "s",
-                            method == UnitMethod::kStart ? "fail" : "replace");
+  if (method == UnitMethod::kSet) {
+    // "runtime": as long as the machine is up.
+    r = sd_bus_message_append(message, "b", 1);
+  } else {
+    r = sd_bus_message_append(
+        message, "s", method == UnitMethod::kStart ? "fail" : "replace");
+  }
   if (r < 0 || method == UnitMethod::kStop) return r;
   r = sd_bus_message_open_container(message, 'a', "(sv)");
   for (const UnitProperty& property : properties) {
     if (r >= 0) r = AppendProperty(message, property);
   }
   if (r >= 0) r = sd_bus_message_close_container(message);
-  if (r >= 0) r = sd_bus_message_append(message, "a(sa(sv))", 0);
+  if (r >= 0 && method == UnitMethod::kStart) {
+    r = sd_bus_message_append(message, "a(sa(sv))", 0);
+  }
   return r;
 }
 

@@ -17,11 +17,12 @@
 
 namespace pinion::os {
 
-enum class UnitMethod { kStart, kStop, kReset };
+enum class UnitMethod { kStart, kStop, kReset, kSet };
 // "StartTransientUnit", …
 const char* UnitMethodName(UnitMethod method);
 
-// Appends the method's arguments; properties only count for kStart.
+// Appends the method's arguments; properties only count for kStart and
+// kSet.
 int AppendUnitArguments(sd_bus_message* message, UnitMethod method,
                         const std::string& unit,
                         const std::vector<UnitProperty>& properties);

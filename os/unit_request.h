@@ -22,28 +22,29 @@
 namespace pinion::os {
 
 template <auto kFunction>
-struct Unref {
+struct SdUnref {
   template <typename T>
   void operator()(T* object) const {
     kFunction(object);
   }
 };
-using Bus = std::unique_ptr<sd_bus, Unref<sd_bus_close_unref>>;
-using Slot = std::unique_ptr<sd_bus_slot, Unref<sd_bus_slot_unref>>;
-using Message = std::unique_ptr<sd_bus_message, Unref<sd_bus_message_unref>>;
+using SdBus = std::unique_ptr<sd_bus, SdUnref<sd_bus_close_unref>>;
+using SdSlot = std::unique_ptr<sd_bus_slot, SdUnref<sd_bus_slot_unref>>;
+using SdMessage =
+    std::unique_ptr<sd_bus_message, SdUnref<sd_bus_message_unref>>;
 
-class Connection;
+class UnitConnection;
 
-enum class Stage { kQueued, kSent, kJob, kLooking };
+enum class UnitStage { kQueued, kSent, kJob, kLooking };
 
-struct Request {
+struct UnitRequest {
   UnitMethod method = UnitMethod::kStart;
   std::string unit;
   std::vector<UnitProperty> properties;
   std::chrono::steady_clock::time_point deadline;
 
   // The bus thread's.
-  Stage stage = Stage::kQueued;
+  UnitStage stage = UnitStage::kQueued;
   std::chrono::steady_clock::time_point not_before;  // queued: back-off
   std::chrono::steady_clock::time_point check_at;    // job: when to look
   std::chrono::steady_clock::time_point look_by;     // job: at the latest
@@ -52,8 +53,8 @@ struct Request {
   std::string job;       // its own
   // Results that came before the reply that names the job.
   std::map<std::string, std::string> early;
-  Slot slot;
-  Connection* connection = nullptr;
+  SdSlot slot;
+  UnitConnection* connection = nullptr;
 
   // Nobody waits for it.
   bool detached = false;
@@ -61,7 +62,7 @@ struct Request {
   absl::Notification done;
 };
 
-inline std::string Describe(const Request& request) {
+inline std::string Describe(const UnitRequest& request) {
   return absl::StrCat(UnitMethodName(request.method), " ", request.unit);
 }
 

@@ -79,7 +79,6 @@ size_t WholeCpus(const state::Resources& resources) {
   const int64_t quota = resources.cpu_quota_us();
   if (quota < period || quota % period != 0) return 0;
   const int64_t count = quota / period;
-  if (count > CpuSet::kMax) return 0;
   // A limit above the request is Burstable: its CPUs were not set aside by
   // the scheduler.
   if (resources.cpu_shares() != 0 &&
@@ -87,6 +86,18 @@ size_t WholeCpus(const state::Resources& resources) {
     return 0;
   }
   return static_cast<size_t>(count);
+}
+
+// Pinning writes these along the way from the container to the root.
+absl::Status RefusePartitionFiles(const state::Resources& resources) {
+  for (const char* file : {"cpuset.cpus.exclusive", "cpuset.cpus.partition"}) {
+    if (resources.unified().count(file) == 0) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "unified ", file, " is pinion's own with cpu.policy = \"static\": a ",
+        "partition is asked for by the pod's annotation ", kPrefix,
+        "isolation"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -97,6 +108,21 @@ bool NamesCpus(const state::Resources& resources) {
          (unified != resources.unified().end() && !unified->second.empty());
 }
 
+CpuSet NamedCpus(const state::Resources& resources) {
+  const auto unified = resources.unified().find("cpuset.cpus");
+  // The last word is written last.
+  const bool is_last =
+      unified != resources.unified().end() && !unified->second.empty();
+  // Checked when it was asked for.
+  return CpuSet::Parse(is_last ? unified->second : resources.cpuset_cpus())
+      .value_or(CpuSet());
+}
+
+bool NamesMemory(const state::Resources& resources) {
+  return !resources.cpuset_mems().empty() ||
+         resources.unified().count("cpuset.mems") != 0;
+}
+
 absl::StatusOr<std::optional<cpu::Request>> CpuRequestOf(
     const state::PodSpec& pod, const state::Resources& resources) {
   cpu::Request request;
@@ -104,14 +130,37 @@ absl::StatusOr<std::optional<cpu::Request>> CpuRequestOf(
     if (!absl::StartsWith(key, kPrefix)) continue;
     PINION_RETURN_IF_ERROR(ReadAnnotation(key, value, request));
   }
+  PINION_RETURN_IF_ERROR(RefusePartitionFiles(resources));
   if (NamesCpus(resources)) return std::nullopt;
   if (const size_t whole = WholeCpus(resources); whole != 0) {
     request.count = whole;
   }
   if (request.count == 0) return std::nullopt;
-  request.names_memory = !resources.cpuset_mems().empty() ||
-                         resources.unified().count("cpuset.mems") != 0;
+  request.names_memory = NamesMemory(resources);
   return request;
+}
+
+absl::Status CheckStillAskedFor(
+    const cpu::Grant& grant,
+    const absl::StatusOr<std::optional<cpu::Request>>& now) {
+  PINION_RETURN_IF_ERROR(now.status());
+  if (!*now) {
+    return absl::FailedPreconditionError("it asks for none any more");
+  }
+  if ((*now)->count == grant.cpus.size()) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "it had ", grant.cpus.size(), " and asks for ", (*now)->count, " now"));
+}
+
+cpu::Partition PartitionAskedFor(const state::PodSpec& pod) {
+  cpu::Request request;
+  const std::string key = absl::StrCat(kPrefix, "isolation");
+  const auto found = pod.annotations().find(key);
+  if (found == pod.annotations().end() ||
+      !ReadAnnotation(key, found->second, request).ok()) {
+    return cpu::Partition::kNone;
+  }
+  return request.partition;
 }
 
 absl::Status RefuseCpuAnnotations(const state::PodSpec& pod) {

@@ -28,6 +28,11 @@ struct CpuOwner {
   CpuSet idle;
   // cpuset.cpus.partition, if it is to be one; else empty.
   std::string partition;
+  // cpuset.cpus.effective, if it is not `cpus`; "-": no cpuset is in force.
+  std::string astray_on;
+  // Containers whose callers named some of `cpus` for them:
+  // "namespace/pod/container".
+  std::vector<std::string> shared_with;
 };
 
 struct CpuView {

@@ -3,16 +3,19 @@
 // keeps them over restarts.
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "os/unique_fd.h"
 #include "runtime/cgroup/container_cgroup.h"
+#include "runtime/cgroup/cpuset_files.h"
 #include "runtime/cgroup/partition.h"
 #include "runtime/cpu/topology.h"
 #include "runtime/cpu_request.h"
@@ -20,6 +23,9 @@
 
 namespace pinion::runtime {
 namespace {
+
+// How long a container may be where a change of a slice has put it.
+constexpr std::chrono::seconds kFollowEvery{10};
 
 constexpr char kSysfs[] = "/sys/devices/system";
 
@@ -73,24 +79,57 @@ absl::StatusOr<cpu::Grant> GrantOf(const state::ExclusiveCpus& recorded) {
   return grant;
 }
 
-// Its grant of before the restart; what contradicts goes to the shared pool.
+// What is in force of a grant that is lost. Its cpuset is written with the
+// pool's, or is the caller's own.
+void EndLostPartition(Context& context, const state::PodRecord& pod,
+                      const std::string& id, const CpuSet& cpus) {
+  if (PartitionAskedFor(pod.spec()) == cpu::Partition::kNone) return;
+  const absl::Status ended =
+      SetPartition(*context.deps.container_cgroups, pod.cgroup(), id, cpus,
+                   cpu::Partition::kNone);
+  if (ended.ok()) return;
+  Log(LogLevel::kError, "a partition of CPUs was not ended",
+      {{"container", id}, {"error", ended.ToString()}});
+}
+
+// The memory nodes that came with its CPUs; a cpu.numa that is "none" by now
+// wants none, either.
+void FreeMemory(Context& context, const state::PodRecord& pod,
+                const state::ContainerRecord& record) {
+  if (NamesMemory(record.spec().resources())) return;
+  const absl::Status freed = context.deps.container_cgroups->FreeMemoryNodes(
+      pod.cgroup(), record.id());
+  if (freed.ok() || absl::IsNotFound(freed)) return;
+  Log(LogLevel::kError, "a container keeps the memory nodes of lost CPUs",
+      {{"container", record.id()}, {"error", freed.ToString()}});
+}
+
+// Its grant of before the restart. One that contradicts the machine, or what
+// the container asks for since (cpu.policy was "none" in between), is lost.
 void RestoreGrant(Context& context, Container& container) {
-  auto grant = GrantOf(container.record.Get()->exclusive_cpus());
+  const auto pod = container.pod->record.Get();
+  const auto record = container.record.Get();
+  auto grant = GrantOf(record->exclusive_cpus());
+  absl::Status status = grant.status();
   if (grant.ok()) {
-    const auto record = container.record.Get();
-    const auto request = CpuRequestOf(container.pod->record.Get()->spec(),
-                                      record->spec().resources());
-    if (request.ok() && *request) {
+    const auto request = CpuRequestOf(pod->spec(), record->spec().resources());
+    status = CheckStillAskedFor(*grant, request);
+    if (status.ok()) {
       grant->partition = (*request)->partition;
       grant->names_memory = (*request)->names_memory;
+      status = context.pinning->Restore(container.id, *grant);
     }
   }
-  const absl::Status status =
-      grant.ok() ? context.pinning->Restore(container.id, *grant)
-                 : grant.status();
+  if (!status.ok() || context.options.cpu.numa == cpu::NumaPolicy::kNone) {
+    FreeMemory(context, *pod, *record);
+  }
   if (status.ok()) return;
-  Log(LogLevel::kError, "exclusive CPUs lost; it runs in the shared pool now",
+  Log(LogLevel::kError,
+      NamesCpus(record->spec().resources())
+          ? "exclusive CPUs lost; it runs on those that it names now"
+          : "exclusive CPUs lost; it runs in the shared pool now",
       {{"container", container.id}, {"error", status.ToString()}});
+  if (grant.ok()) EndLostPartition(context, *pod, container.id, grant->cpus);
   const auto changed = container.record.Update([](state::ContainerRecord& r) {
     r.clear_exclusive_cpus();
     return true;
@@ -104,6 +143,27 @@ std::string PartitionState(Context& context, const std::string& pod_cgroup,
   const auto dir = context.deps.container_cgroups->Open(pod_cgroup, leaf);
   if (!dir.ok()) return "-";
   return cgroup::PartitionOf(dir->get()).value_or("-");
+}
+
+// What the cgroup of a pod has now: a slice above it may be given fewer CPUs
+// than the machine has. None where there is no such file.
+std::optional<CpuSet> CpusOf(Context& context, const std::string& pod_cgroup) {
+  const auto dir = context.deps.container_cgroups->Open(pod_cgroup);
+  if (!dir.ok()) return std::nullopt;
+  auto cpus = cgroup::InForce(dir->get(), cgroup::kCpus);
+  if (!cpus.ok()) return std::nullopt;
+  return *std::move(cpus);
+}
+
+// Where an owner really runs, if that is not on its CPUs alone; "-" where
+// nothing keeps it there.
+std::string AstrayOn(Context& context, const std::string& pod_cgroup,
+                     const std::string& leaf, const CpuSet& cpus) {
+  const auto dir = context.deps.container_cgroups->Open(pod_cgroup, leaf);
+  if (!dir.ok()) return "";  // not made yet, or gone
+  const auto in_force = cgroup::InForce(dir->get(), cgroup::kCpus);
+  if (!in_force.ok()) return "-";
+  return *in_force == cpus ? "" : in_force->ToString();
 }
 
 // Its leaf may be a partition still, also if it has ended, or the leaf has
@@ -121,9 +181,44 @@ void WatchLeaf(Context& context, const state::PodRecord& pod,
                              KindOf((*request)->partition));
 }
 
+// For as long as the daemon runs. `said`: what was logged last.
+void FollowCgroups(Context& context, const std::string& said) {
+  context.reactor->After(kFollowEvery, [&context, said] {
+    context.work->Add([&context, said] {
+      const absl::Status status = context.pinning->Follow();
+      const std::string text = status.ok() ? "" : status.ToString();
+      if (!status.ok() && text != said) {
+        Log(LogLevel::kWarning,
+            "containers are not on the CPUs that are theirs",
+            {{"error", text}});
+      }
+      FollowCgroups(context, text);
+    });
+  });
+}
+
 bool MayRun(const state::ContainerRecord& record) {
   return record.state() == state::CONTAINER_CREATED ||
          record.state() == state::CONTAINER_RUNNING;
+}
+
+std::string NameOf(const Container& container) {
+  const auto pod = container.pod->record.Get();
+  return absl::StrCat(pod->spec().namespace_(), "/", pod->spec().name(), "/",
+                      container.record.Get()->spec().name());
+}
+
+// Containers whose callers named some of these CPUs for them: they are obeyed,
+// whoever has the CPUs exclusively.
+std::vector<std::string> NamedOn(Context& context, const CpuSet& cpus) {
+  std::vector<std::string> names;
+  for (const ContainerPtr& container : context.objects.Containers()) {
+    const auto record = container->record.Get();
+    if (!MayRun(*record)) continue;
+    const CpuSet named = NamedCpus(record->spec().resources());
+    if (!(named & cpus).empty()) names.push_back(NameOf(*container));
+  }
+  return names;
 }
 
 }  // namespace
@@ -137,6 +232,12 @@ absl::Status MakePinning(Context& context) {
       cpu::Allocator allocator,
       cpu::Allocator::Create(std::move(topology), options.reserved),
       "cpu.reserved");
+  if (allocator.reserved() != options.reserved) {
+    Log(LogLevel::kWarning,
+        "reserved CPUs are offline; the others stay reserved",
+        {{"cpu.reserved", options.reserved.ToString()},
+         {"online", allocator.reserved().ToString()}});
+  }
   context.pinning = std::make_unique<cpu::Pinning>(
       std::move(allocator), options.numa,
       [cgroups = context.deps.container_cgroups](
@@ -149,6 +250,9 @@ absl::Status MakePinning(Context& context) {
           const CpuSet& cpus, cpu::Partition partition) {
         return SetPartition(*cgroups, pod_cgroup, leaf, cpus, partition);
       },
+      [&context](const std::string& pod_cgroup) {
+        return CpusOf(context, pod_cgroup);
+      },
       *context.deps.metrics);
   return absl::OkStatus();
 }
@@ -156,9 +260,10 @@ absl::Status MakePinning(Context& context) {
 absl::Status ClaimCpus(Context& context, const state::PodRecord& pod,
                        state::ContainerRecord& record) {
   if (context.pinning == nullptr) return RefuseCpuAnnotations(pod.spec());
-  PINION_ASSIGN_OR_RETURN(const std::optional<cpu::Request> request,
+  PINION_ASSIGN_OR_RETURN(std::optional<cpu::Request> request,
                           CpuRequestOf(pod.spec(), record.spec().resources()));
   if (!request) return absl::OkStatus();
+  request->within = CpusOf(context, pod.cgroup());
   if (request->partition != cpu::Partition::kNone) {
     PINION_ASSIGN_OR_RETURN(const os::UniqueFd cgroup,
                             context.deps.container_cgroups->Open(pod.cgroup()));
@@ -168,12 +273,35 @@ absl::Status ClaimCpus(Context& context, const state::PodRecord& pod,
   PINION_ASSIGN_OR_RETURN(const cpu::Grant grant,
                           context.pinning->Claim(record.id(), *request));
   Record(grant, record);
+  const std::vector<std::string> others = NamedOn(context, grant.cpus);
+  if (!others.empty()) {
+    Log(LogLevel::kWarning, "exclusive CPUs were named for others, too",
+        {{"container", record.id()},
+         {"cpus", grant.cpus.ToString()},
+         {"others", absl::StrJoin(others, " ")}});
+  }
   return absl::OkStatus();
+}
+
+void TellOfNamedCpus(Context& context, const std::string& id,
+                     const state::Resources& resources) {
+  if (context.pinning == nullptr) return;
+  const CpuSet named = NamedCpus(resources);
+  for (const auto& [owner, grant] : context.pinning->View().grants) {
+    if ((named & grant.cpus).empty()) continue;
+    Log(LogLevel::kWarning, "a container names CPUs that are another's",
+        {{"container", id},
+         {"cpus", named.ToString()},
+         {"owner", owner},
+         {"exclusive", grant.cpus.ToString()}});
+  }
 }
 
 absl::Status EnterCpus(Context& context, const state::PodRecord& pod,
                        const state::ContainerRecord& record) {
-  if (context.pinning == nullptr || NamesCpus(record.spec().resources())) {
+  if (context.pinning == nullptr) return absl::OkStatus();
+  if (NamesCpus(record.spec().resources())) {
+    TellOfNamedCpus(context, record.id(), record.spec().resources());
     return absl::OkStatus();
   }
   return context.pinning->Enter(record.id(), pod.cgroup());
@@ -202,7 +330,7 @@ absl::Status CpuResize::Begin(const state::PodRecord& pod,
   }
   PINION_ASSIGN_OR_RETURN(const cpu::Grant now,
                           GrantOf(record.exclusive_cpus()));
-  PINION_ASSIGN_OR_RETURN(const std::optional<cpu::Request> request,
+  PINION_ASSIGN_OR_RETURN(std::optional<cpu::Request> request,
                           CpuRequestOf(pod.spec(), merged));
   if (!request) {
     return absl::FailedPreconditionError(absl::StrCat(
@@ -213,6 +341,7 @@ absl::Status CpuResize::Begin(const state::PodRecord& pod,
         "other shares or a cpuset"));
   }
   if (request->count == now.cpus.size()) return absl::OkStatus();
+  request->within = CpusOf(context_, pod.cgroup());
   PINION_ASSIGN_OR_RETURN(grant_,
                           context_.pinning->Resize(container_, *request));
   return absl::OkStatus();
@@ -251,6 +380,11 @@ void RestoreCpus(Context& context) {
         record->state() == state::POD_NOT_READY) {
       continue;  // nothing of it runs, or ever will
     }
+    // Before their cpusets are written: those are guarded with the rest.
+    {
+      const absl::MutexLock lock(&pod->operation);
+      GuardLimits(context, *pod);
+    }
     const absl::Status kept = KeepMonitorOnReservedCpus(context, *pod);
     if (!kept.ok() && !absl::IsNotFound(kept)) {
       Log(LogLevel::kWarning, "a monitor is not on the reserved CPUs",
@@ -265,7 +399,8 @@ void RestoreCpus(Context& context) {
       if (!NamesCpus(of->spec().resources())) WatchLeaf(context, *record, *of);
     }
   }
-  const absl::Status spread = context.pinning->Spread();
+  const absl::Status spread = context.pinning->Follow();
+  FollowCgroups(context, "");
   if (spread.ok()) return;
   Log(LogLevel::kError, "containers are not on the CPUs that are theirs",
       {{"error", spread.ToString()}});
@@ -297,6 +432,8 @@ absl::StatusOr<CpuView> ViewCpus(Context& context) {
       owner.container_name = (*container)->record.Get()->spec().name();
       owner.pod_name = pod->spec().name();
       owner.pod_namespace = pod->spec().namespace_();
+      owner.shared_with = NamedOn(context, grant.cpus);
+      owner.astray_on = AstrayOn(context, pod->cgroup(), id, grant.cpus);
       if (grant.partition != cpu::Partition::kNone) {
         owner.partition = PartitionState(context, pod->cgroup(), id);
       }

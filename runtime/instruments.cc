@@ -10,10 +10,6 @@ Instruments::Instruments(metrics::Registry& registry)
       monitors_lost(registry.AddCounter(
           "pinion_monitors_lost_total",
           "Pod monitors that died while their pod was ready.")),
-      drift_repaired(registry.AddCounter(
-          "pinion_cgroup_drift_repaired_total",
-          "Limits of running containers that another program changed and "
-          "pinion set right again.")),
       oom_kills(registry.AddCounter(
           "pinion_container_oom_kills_total",
           "Containers that ended because the kernel's OOM killer struck.")),

@@ -22,7 +22,6 @@ class Instruments {
 
   metrics::Gauge& monitors;
   metrics::Counter& monitors_lost;
-  metrics::Counter& drift_repaired;
   metrics::Counter& oom_kills;
   metrics::Gauge& pods;
   metrics::Gauge& containers_running;

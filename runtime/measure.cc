@@ -9,11 +9,13 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
 #include "os/error.h"
 #include "os/file.h"
+#include "runtime/cgroup/limit_table.h"
 #include "runtime/device_name.h"
 #include "runtime/operations.h"
 #include "runtime/process_usage.h"
@@ -109,6 +111,25 @@ absl::StatusOr<ContainerUsage> MeasureContainer(Context& context,
   PINION_ASSIGN_OR_RETURN(const ContainerPtr container,
                           context.objects.FindContainer(id));
   return Measure(context, *container, detail);
+}
+
+std::map<std::string, std::string> LimitsInForce(Context& context,
+                                                 const std::string& id) {
+  std::map<std::string, std::string> limits;
+  const auto container = context.objects.FindContainer(id);
+  if (!container.ok()) return limits;
+  const auto leaf = context.deps.container_cgroups->Open(
+      (*container)->pod->record.Get()->cgroup(), (*container)->id);
+  if (!leaf.ok()) return limits;
+  const auto files = os::ListDirAt(leaf->get(), ".");
+  if (!files.ok()) return limits;
+  for (const std::string& file : *files) {
+    if (!cgroup::IsLimitFile(file)) continue;
+    const auto text = os::ReadFileAt(leaf->get(), file);
+    if (!text.ok()) continue;
+    limits[file] = std::string(absl::StripAsciiWhitespace(*text));
+  }
+  return limits;
 }
 
 absl::StatusOr<PodUsage> MeasurePod(Context& context, const std::string& id,

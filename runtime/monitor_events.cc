@@ -25,6 +25,29 @@ void OnExit(Context& context, const monitor::ExitRecord& record) {
   if (container.ok()) MarkExited(context, **container, record);
 }
 
+// Its limits may change from now on, and what it was promised is no longer its
+// pod's to pass on. Whether that was something.
+bool Unguard(Context& context, const Pod& pod, const std::string& id) {
+  return context.deps.container_cgroups->Unguard(
+      absl::StrCat(pod.record.Get()->cgroup(), "/", id));
+}
+
+void LowerProtection(Context& context, Pod& pod)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(pod.operation) {
+  const auto record = pod.record.Get();
+  if (record->state() != state::POD_READY) return;
+  context.deps.container_cgroups->LowerProtection(record->cgroup());
+}
+
+// Whoever is at work on the pod is not waited for, others' ends are behind
+// this one: then its pod is promised less when the container is removed.
+void UnguardEnded(Context& context, Pod& pod, const std::string& id) {
+  if (!Unguard(context, pod, id)) return;
+  if (!pod.operation.TryLock()) return;
+  LowerProtection(context, pod);
+  pod.operation.Unlock();
+}
+
 // The monitor died under a ready pod: its containers have lost their parent,
 // their logs and whoever would report their end. They are killed, and what
 // is known is reported; the kubelet makes a new pod.
@@ -67,12 +90,22 @@ void MarkExited(Context& context, Container& container,
   if (was_running) context.instruments.containers_running.Add(-1);
   if (exit.oom_killed) context.instruments.oom_kills.Increment();
   context.records->SaveLater(record);
+  context.work->Add([&context, id = container.id, pod = container.pod] {
+    UnguardEnded(context, *pod, id);
+  });
   Log(LogLevel::kInfo, "container ended",
       {{"pod", record->pod_id()},
        {"container", container.id},
        {"exit_code", exit.exit_code},
        {"reason", record->reason()}});
   PublishStopped(context, container, /*has_run=*/exit.error.empty());
+}
+
+void UnguardIfEnded(Context& context, Pod& pod, const Container& container) {
+  // Its end was recorded before it is taken out of the book: either it is seen
+  // here, or that comes after what was said here.
+  if (container.record.Get()->state() == state::CONTAINER_RUNNING) return;
+  if (Unguard(context, pod, container.id)) LowerProtection(context, pod);
 }
 
 bool AwaitEnd(const Container& container,

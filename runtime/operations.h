@@ -6,6 +6,7 @@
 #define PINION_RUNTIME_OPERATIONS_H_
 
 #include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -84,6 +85,9 @@ absl::StatusOr<ContainerUsage> MeasureContainer(Context& context,
 absl::StatusOr<PodUsage> MeasurePod(Context& context, const std::string& id,
                                     UsageDetail detail);
 
+std::map<std::string, std::string> LimitsInForce(Context& context,
+                                                 const std::string& id);
+
 // open_attach.cc
 absl::StatusOr<std::unique_ptr<ProcessStreams>> OpenAttach(
     Context& context, const std::string& id, const StreamOptions& options);
@@ -113,6 +117,9 @@ absl::Status ClaimCpus(Context& context, const state::PodRecord& pod,
 // The container's leaf was just made: it is brought to its CPUs.
 absl::Status EnterCpus(Context& context, const state::PodRecord& pod,
                        const state::ContainerRecord& record);
+// Logs if some of the CPUs that the caller named for it are another's alone.
+void TellOfNamedCpus(Context& context, const std::string& id,
+                     const state::Resources& resources);
 // It runs no more: its CPUs are free. Memory only, the rest is queued.
 void ReleaseCpus(Context& context, const std::string& id);
 // The same, and its leaf is gone.
@@ -166,6 +173,10 @@ monitor::Callbacks CallbacksFor(Context& context, const PodPtr& pod);
 // Publishes an end, once; later reports of the same container change nothing.
 void MarkExited(Context& context, Container& container,
                 const monitor::ExitRecord& record);
+// After what is guarded of `pod`'s running container was said: if it has ended
+// meanwhile, nothing is. (The report of an end waits for no lock.)
+void UnguardIfEnded(Context& context, Pod& pod, const Container& container)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(pod.operation);
 // Waits until the container does not run, or its pod's monitor, which would
 // tell, is gone; false at the deadline.
 bool AwaitEnd(const Container& container,
@@ -190,6 +201,10 @@ absl::Status Recover(Context& context);
 // Finds out what became of one pod while no daemon ran. Opens pod->known,
 // maybe later, when its monitor answers.
 void RecoverPod(Context& context, const PodPtr& pod);
+// Containers that ran when the last daemon ended have the limits of their
+// records: what was changed while no daemon ran is set right.
+void GuardLimits(Context& context, Pod& pod)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(pod.operation);
 
 // leftovers.cc
 // What no record names. Found before new pods are made, removed whenever.

@@ -101,6 +101,8 @@ void FinishReconnect(Context& context, const PodPtr& pod,
   pod->SetMonitor(std::move(client));
   context.instruments.monitors.Add(1);
   ApplyReports(context, *pod, *reports);
+  GuardLimits(context, *pod);
+  context.deps.container_cgroups->GuardPod(pod->record.Get()->cgroup());
   Settle(context, *pod);
 }
 
@@ -148,6 +150,16 @@ bool RecoverReady(Context& context, const PodPtr& pod)
 }
 
 }  // namespace
+
+void GuardLimits(Context& context, Pod& pod) {
+  for (const ContainerPtr& container : context.objects.ContainersOf(pod.id)) {
+    const auto record = container->record.Get();
+    if (record->state() != state::CONTAINER_RUNNING) continue;
+    context.deps.container_cgroups->Guard(
+        pod.record.Get()->cgroup(), container->id, record->spec().resources());
+    UnguardIfEnded(context, pod, *container);
+  }
+}
 
 void RecoverPod(Context& context, const PodPtr& pod) {
   const absl::MutexLock lock(&pod->operation);

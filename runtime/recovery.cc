@@ -25,6 +25,7 @@
 #include "os/file.h"
 #include "runtime/image_volumes.h"
 #include "runtime/monitor/inherited.h"
+#include "runtime/network_request.h"
 #include "runtime/operations.h"
 #include "runtime/state_machine.h"
 
@@ -181,8 +182,16 @@ void SweepNetwork(Context& context, const Pods& half_made,
     if (!record->ip().empty()) entry.ips.push_back(record->ip());
     entry.ips.insert(entry.ips.end(), record->additional_ips().begin(),
                      record->additional_ips().end());
+    for (const state::SecondaryInterface& one : record->secondary()) {
+      entry.secondary.push_back({one.network(),
+                                 one.interface_name(),
+                                 {one.ips().begin(), one.ips().end()},
+                                 one.mac(),
+                                 one.parent()});
+    }
     if (record->spec().namespaces().network() != state::NAMESPACE_NODE) {
       entry.host_ports = HostPortsOf(record->spec());
+      entry.mode = NetworkModeOf(record->spec());
       if (record->monitor_pid() > 0) {
         entry.netns_path = absl::StrCat("/proc/", record->monitor_pid(), "/fd/",
                                         monitor::kNetnsFd);

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "os/file.h"
+#include "runtime/network_request.h"
 #include "runtime/operations.h"
 #include "runtime/plan/bandwidth.h"
 #include "runtime/pod_files.h"
@@ -56,6 +57,7 @@ absl::Status CheckSpec(Context& context, const state::PodSpec& spec) {
     PINION_RETURN_IF_ERROR(CheckPodUserNamespace(spec));
   }
   PINION_RETURN_IF_ERROR(BandwidthOf(spec).status());
+  PINION_RETURN_IF_ERROR(CheckNetworkRequest(spec, *context.deps.network));
   if (HasOwnNetwork(spec)) {
     const network::Readiness ready = context.deps.network->GetReadiness();
     if (!ready.ready) {
@@ -100,6 +102,16 @@ monitor::SandboxRequest SandboxRequestFor(const state::PodSpec& spec) {
   return request;
 }
 
+// As the network wants it of the namespace that it puts interfaces into. One
+// that is not made here has it from the monitor; the pod's own word counts.
+void SetAdvertisements(os::RouterAdvertisements advertisements,
+                       monitor::SandboxRequest& request) {
+  if (advertisements == os::RouterAdvertisements::kIgnored &&
+      os::KernelHasIpv6()) {
+    request.sysctls.emplace("net.ipv6.conf.default.accept_ra", "0");
+  }
+}
+
 // net.*.conf.default counts when an interface is made: the monitor sets these
 // before there is one, so the network is not attached at the same time.
 bool HasNetworkSysctl(const state::PodSpec& spec) {
@@ -126,9 +138,12 @@ absl::Status AttachNetwork(Context& context, Pod& pod,
   request.pod_namespace = spec.namespace_();
   request.pod_name = spec.name();
   request.pod_uid = spec.uid();
+  request.mode = NetworkModeOf(spec);
+  request.heeds_routers = context.deps.network->HeedsRouters(request.mode);
   PINION_ASSIGN_OR_RETURN(const plan::Bandwidth bandwidth, BandwidthOf(spec));
   request.ingress_bits_per_second = bandwidth.ingress;
   request.egress_bits_per_second = bandwidth.egress;
+  PINION_ASSIGN_OR_RETURN(request.secondary, NetworksOf(spec));
   PINION_ASSIGN_OR_RETURN_AS(const network::PodAddresses addresses,
                              context.deps.network->Attach(request),
                              "attach network");
@@ -138,6 +153,15 @@ absl::Status AttachNetwork(Context& context, Pod& pod,
     r.clear_additional_ips();
     for (const std::string& ip : addresses.additional_ips) {
       r.add_additional_ips(ip);
+    }
+    r.clear_secondary();
+    for (const network::SecondaryInterface& one : addresses.secondary) {
+      state::SecondaryInterface& added = *r.add_secondary();
+      added.set_network(one.network);
+      added.set_interface_name(one.interface_name);
+      for (const std::string& ip : one.ips) added.add_ips(ip);
+      added.set_mac(one.mac);
+      added.set_parent(one.parent);
     }
     return true;
   });
@@ -163,12 +187,18 @@ absl::Status BuildSandbox(Context& context, const PodPtr& pod, int pod_dir,
   phases.Next("monitor");
   monitor::SandboxRequest request = SandboxRequestFor(spec);
   std::optional<os::NetworkNamespace> netns;
+  const os::RouterAdvertisements advertisements =
+      AdvertisementsFor(*context.deps.network, NetworkModeOf(spec));
   // One that was made ahead belongs to the node's user namespace.
   if (request.new_network && request.uid_map.empty() &&
       !HasNetworkSysctl(spec)) {
-    netns = context.warm->TakeNetwork();
+    netns = context.warm->TakeNetwork(advertisements);
   }
-  if (netns) request.netns_fd = netns->fd.get();
+  if (netns) {
+    request.netns_fd = netns->fd.get();
+  } else if (request.new_network) {
+    SetAdvertisements(advertisements, request);
+  }
   PodMonitorStart start(context, pod, pod_dir, leaf.get(), request);
   PINION_RETURN_IF_ERROR(start.Begin());
   if (!leaf.valid()) {
@@ -181,6 +211,7 @@ absl::Status BuildSandbox(Context& context, const PodPtr& pod, int pod_dir,
     PINION_RETURN_IF_ERROR(KeepMonitorOnReservedCpus(context, *pod));
     phases.Next("monitor");
   }
+  context.deps.container_cgroups->GuardPod(record->cgroup());
   PINION_RETURN_IF_ERROR(start.BeginSandbox());
   PINION_RETURN_IF_ERROR(WritePodFiles(pod_dir, spec));
   absl::Status attached;

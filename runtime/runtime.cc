@@ -14,6 +14,7 @@
 #include "os/file.h"
 #include "runtime/context.h"
 #include "runtime/mount_points.h"
+#include "runtime/network_request.h"
 #include "runtime/operations.h"
 #include "runtime/writable_usage.h"
 
@@ -87,6 +88,12 @@ class RuntimeImpl final : public Runtime {
     // What the records say runs can be killed without its monitor.
     if (!known.ok() && !Runs(id)) return known;
     return runtime::StopContainer(*context_, id, grace);
+  }
+  void EndWaits() override {
+    context_->stopping = true;
+    for (const ContainerPtr& container : context_->objects.Containers()) {
+      container->record.Wake();
+    }
   }
   absl::Status RemoveContainer(const std::string& id) override {
     PINION_RETURN_IF_ERROR(RequireKnownPodOf(id));
@@ -185,6 +192,11 @@ class RuntimeImpl final : public Runtime {
   std::shared_ptr<EventQueue> SubscribeEvents(
       std::function<void()> ready) override {
     return context_->events.Subscribe(std::move(ready));
+  }
+
+  std::map<std::string, std::string> LimitsInForce(
+      const std::string& container_id) const override {
+    return runtime::LimitsInForce(*context_, container_id);
   }
 
   absl::StatusOr<CpuView> Cpus() const override {
@@ -291,7 +303,8 @@ absl::StatusOr<std::unique_ptr<Runtime>> Runtime::Create(
     context->work->Add([context = context.get()] { LoadProfile(*context); });
   }
   context->warm = std::make_unique<WarmPool>(
-      options.warm_pods, context->monitor_image.get(), *context->reactor);
+      options.warm_pods, AdvertisementsFor(*context->deps.network, ""),
+      context->monitor_image.get(), *context->reactor);
   return std::make_unique<RuntimeImpl>(std::move(context));
 }
 

@@ -15,6 +15,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -101,9 +102,12 @@ class Runtime {
       const std::string& pod_id, const state::ContainerSpec& spec) = 0;
   virtual absl::Status StartContainer(const std::string& id) = 0;
   // The stop signal, SIGKILL after `grace` (zero: at once). Idempotent;
-  // unknown ids succeed.
+  // unknown ids succeed. Unavailable: EndWaits.
   virtual absl::Status StopContainer(const std::string& id,
                                      std::chrono::seconds grace) = 0;
+  // The daemon is about to end: who waits for a grace to run out is told so
+  // at once; what else is under way goes on. Memory only.
+  virtual void EndWaits() = 0;
   virtual absl::Status RemoveContainer(const std::string& id) = 0;
   virtual std::vector<ContainerSnapshot> ListContainers() const = 0;
   virtual absl::StatusOr<ContainerSnapshot> FindContainer(
@@ -160,6 +164,13 @@ class Runtime {
   virtual absl::Status UpdatePod(const std::string& id,
                                  const state::Resources& overhead,
                                  const state::Resources& resources) = 0;
+
+  // What the kernel made of a running container's limits: by file of its
+  // cgroup, as it shows them. Those it has no controller for are missing.
+  virtual std::map<std::string, std::string> LimitsInForce(
+      const std::string& /*container_id*/) const {
+    return {};
+  }
 
   // Events from now on (events.h, EventQueue); they must end before the
   // runtime.

@@ -67,7 +67,18 @@ absl::Status StopContainer(Context& context, const std::string& id,
     }
     const auto deadline =
         std::chrono::steady_clock::now() + std::min(grace, kLongestGrace);
-    if (container.record.Await(HasEnded, deadline)) return absl::OkStatus();
+    const auto is_over = [&context](const state::ContainerRecord& now) {
+      return HasEnded(now) || context.stopping;
+    };
+    const bool awaited = container.record.Await(is_over, deadline);
+    if (HasEnded(*container.record.Get())) return absl::OkStatus();
+    // Nobody is to lose the rest of the grace to it: asked again, it has all
+    // of it.
+    if (awaited) {
+      return absl::UnavailableError(
+          absl::StrCat("piniond is stopping; container ", container.id,
+                       " was told to end and has not; ask again"));
+    }
   }
   return KillContainer(context, container);
 }

@@ -105,6 +105,7 @@ void SettleContainers(Context& context, const Pod& pod) {
 
 absl::Status TearDown(Context& context, Pod& pod) {
   const auto record = pod.record.Get();
+  context.deps.container_cgroups->Unguard(record->cgroup());
   KillContainers(context, pod);
   EndMonitor(context, pod);
   SettleContainers(context, pod);

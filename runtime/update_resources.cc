@@ -141,6 +141,10 @@ absl::Status UpdateContainer(Context& context, const std::string& id,
   if (leaves_pool) LeaveSharedCpus(context, container->id);
   const absl::Status status =
       UpdateRunning(context, *container, merged, commit);
+  UnguardIfEnded(context, *container->pod, *container);
+  if (status.ok() && NamesCpus(changes)) {
+    TellOfNamedCpus(context, container->id, merged);
+  }
   if (status.ok() || !leaves_pool) return status;
   const absl::Status entered = EnterCpus(context, *pod, *record);
   if (!entered.ok()) {

@@ -30,8 +30,10 @@ WarmPool::Quiet::~Quiet() {
   --pool_.under_way_;
 }
 
-WarmPool::WarmPool(int size, int monitor_image, os::Reactor& reactor)
+WarmPool::WarmPool(int size, os::RouterAdvertisements advertisements,
+                   int monitor_image, os::Reactor& reactor)
     : size_(static_cast<size_t>(size)),
+      advertisements_(advertisements),
       monitor_image_(monitor_image),
       reactor_(reactor) {
   if (size_ > 0) filler_ = std::thread([this] { FillLoop(); });
@@ -46,7 +48,9 @@ WarmPool::~WarmPool() {
   if (filler_.joinable()) filler_.join();
 }
 
-std::optional<os::NetworkNamespace> WarmPool::TakeNetwork() {
+std::optional<os::NetworkNamespace> WarmPool::TakeNetwork(
+    os::RouterAdvertisements advertisements) {
+  if (advertisements != advertisements_) return std::nullopt;
   const absl::MutexLock lock(&mutex_);
   if (networks_.empty()) return std::nullopt;
   os::NetworkNamespace network = std::move(networks_.front());
@@ -100,7 +104,7 @@ void WarmPool::FillLoop() {
 }
 
 bool WarmPool::MakeNetwork() {
-  auto network = os::NewNetworkNamespace();
+  auto network = os::NewNetworkNamespace(advertisements_);
   if (!network.ok()) {
     Report(network.status());
     return false;

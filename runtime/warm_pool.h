@@ -29,7 +29,8 @@ class WarmPool {
  public:
   // `size` network namespaces and one template; 0: nothing, ever. The image and
   // the reactor outlive the pool.
-  WarmPool(int size, int monitor_image, os::Reactor& reactor);
+  WarmPool(int size, os::RouterAdvertisements advertisements, int monitor_image,
+           os::Reactor& reactor);
   ~WarmPool();
 
   // Nothing is made while one of these lives.
@@ -44,7 +45,9 @@ class WarmPool {
     WarmPool& pool_;
   };
 
-  std::optional<os::NetworkNamespace> TakeNetwork();
+  // None also for who wants another than it makes.
+  std::optional<os::NetworkNamespace> TakeNetwork(
+      os::RouterAdvertisements advertisements);
 
   // Null: none, or none that answers.
   std::shared_ptr<monitor::MonitorTemplate> Template();
@@ -58,6 +61,7 @@ class WarmPool {
   bool MakeTemplate();
 
   const size_t size_;
+  const os::RouterAdvertisements advertisements_;
   const int monitor_image_;
   os::Reactor& reactor_;
 

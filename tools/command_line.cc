@@ -10,10 +10,15 @@ struct TextFlag {
   std::string CommandLine::*member;
 };
 constexpr TextFlag kTextFlags[] = {
-    {"--root", &CommandLine::root},         {"--state", &CommandLine::state},
-    {"--socket", &CommandLine::socket},     {"--config", &CommandLine::config},
-    {"--image", &CommandLine::image},       {"--sort", &CommandLine::sort},
+    {"--root", &CommandLine::root},
+    {"--state", &CommandLine::state},
+    {"--socket", &CommandLine::socket},
+    {"--config", &CommandLine::config},
+    {"--image", &CommandLine::image},
+    {"--sort", &CommandLine::sort},
     {"--interval", &CommandLine::interval},
+    {"--timeout", &CommandLine::timeout},
+    {"--query", &CommandLine::query},
 };
 struct Switch {
   const char* name;
@@ -88,6 +93,8 @@ std::string UsageText() {
          "  pinionctl cpus                     whose CPUs are whose: nodes, "
          "cores, pools\n"
          "  pinionctl ips                      who holds which address\n"
+         "  pinionctl net POD                  a pod's network, tried out: "
+         "why what fails fails\n"
          "  pinionctl timeline POD             the phases of a pod's start, as "
          "bars\n"
          "  pinionctl top [POD]                what pods use: CPU, memory, "
@@ -98,6 +105,8 @@ std::string UsageText() {
          "beside\n"
          "                                     whatever runs here; leaves "
          "nothing\n"
+         "\n"
+         "POD is an id, the beginning of one, or NAMESPACE/NAME.\n"
          "\n"
          "  --json           for programs\n"
          "  --config FILE    piniond's configuration "
@@ -111,6 +120,8 @@ std::string UsageText() {
          "  --interval SEC   top: how long is measured, and how often (2)\n"
          "  --once           top: one table, no screen; so without a "
          "terminal\n"
+         "  --query NAME     net: what DNS is asked for\n"
+         "  --timeout SEC    net: how long is tried (3)\n"
          "  --help, --version\n"
          "\n"
          "Exit code: 0 fine, 1 something is not, 2 not understood.\n";

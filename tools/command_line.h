@@ -27,8 +27,11 @@ struct CommandLine {
   bool once = false;
   bool containers = false;
   std::string sort;
-  std::string interval;  // seconds
-  std::string command;   // empty: none was given
+  std::string interval;
+  // net: how long the checks may take, in seconds; the name to ask DNS for.
+  std::string timeout;
+  std::string query;    // seconds
+  std::string command;  // empty: none was given
   std::vector<std::string> arguments;
 };
 

@@ -2,10 +2,13 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <map>
+#include <set>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -16,10 +19,10 @@
 #include "daemon/flags.h"
 #include "ipam/pool_file.h"
 #include "ipam/pool_reader.h"
-#include "runtime/v1/api.pb.h"
 #include "tools/cpus.h"
 #include "tools/cri_client.h"
 #include "tools/doctor.h"
+#include "tools/doctor_trials.h"
 #include "tools/ips.h"
 #include "tools/timeline.h"
 
@@ -30,34 +33,48 @@ void Print(const std::string& text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
 }
 
-// What the daemon on this machine uses, flags first.
-absl::StatusOr<daemon::Config> ConfigOf(const CommandLine& line) {
-  daemon::Flags flags;
-  flags.config = line.config;
-  for (const auto& [key, value] :
-       {std::pair("root", line.root), std::pair("state", line.state),
-        std::pair("cri.socket", line.socket)}) {
-    if (!value.empty()) flags.values[key] = value;
-  }
-  return daemon::LoadConfig(flags);
-}
+// What the daemon knows of an address's owner.
+struct Owner {
+  std::string pod;  // "namespace/name"
+  std::string mac;
+  // Of its further interfaces, by network and address.
+  std::map<std::pair<std::string, std::string>, std::string> further_macs = {};
+  // It runs, with an address of a pool.
+  bool pooled = false;
+};
+// By the first 13 digits of their ids; empty if the daemon is not there.
+using Owners = std::map<std::string, Owner>;
 
-// Pods by the first 13 digits of their ids; empty if the daemon is not there.
-std::map<std::string, std::string> PodNames(const std::string& socket) {
-  std::map<std::string, std::string> names;
-  if (access(socket.c_str(), F_OK) != 0) return names;
-  ::runtime::v1::ListPodSandboxResponse response;
+Owners AskForOwners(const std::string& socket, const std::string& node_mode) {
+  Owners owners;
+  if (access(socket.c_str(), F_OK) != 0) return owners;
+  admin::v1::PodNetworkResponse response;
   if (!CriClient(socket)
-           .Call(::runtime::v1::ListPodSandboxRequest(), &response,
+           .Call(admin::v1::PodNetworkRequest(), &response,
                  std::chrono::seconds(5))
            .ok()) {
-    return names;
+    return owners;
   }
-  for (const auto& pod : response.items()) {
-    names[pod.id().substr(0, ipam::Owner::kDigits)] =
-        absl::StrCat(pod.metadata().namespace_(), "/", pod.metadata().name());
+  for (const auto& pod : response.pods()) {
+    Owner owner = {Printable(absl::StrCat(pod.namespace_(), "/", pod.name())),
+                   pod.mac()};
+    owner.pooled = pod.ready() && !pod.host_network() && pod.ips_size() != 0 &&
+                   (pod.mode().empty() ? node_mode : pod.mode()) != "cni";
+    for (const auto& one : pod.further()) {
+      for (const std::string& ip : one.ips()) {
+        owner.further_macs[{one.network(), ip}] = one.mac();
+      }
+    }
+    owners[pod.id().substr(0, ipam::Owner::kDigits)] = std::move(owner);
   }
-  return names;
+  return owners;
+}
+
+std::string MacOf(const Owner& owner, const std::string& network,
+                  const std::string& address) {
+  if (network.empty()) return owner.mac;
+  const auto found = owner.further_macs.find({network, address});
+  return found == owner.further_macs.end() ? "" : found->second;
 }
 
 uint64_t MonotonicMs() {
@@ -67,13 +84,12 @@ uint64_t MonotonicMs() {
           .count());
 }
 
-absl::StatusOr<PoolView> ViewPool(
-    const std::string& directory, const std::string& name,
-    const std::map<std::string, std::string>& pod_names,
-    std::chrono::nanoseconds cool_down) {
+absl::StatusOr<PoolView> ViewPool(const std::string& directory,
+                                  const std::string& name, const Owners& owners,
+                                  std::chrono::nanoseconds cool_down) {
   const std::string path = absl::StrCat(directory, "/", name);
   PoolView view;
-  view.name = name;
+  view.name = PoolTitle(name);
   PINION_ASSIGN_OR_RETURN(const auto file,
                           ipam::PoolFile::OpenForReading(path, MonotonicMs()));
   view.capacity = file->usable();
@@ -85,8 +101,11 @@ absl::StatusOr<PoolView> ViewPool(
     if (row.owned) {
       ++view.used;
       row.owner = entry.owner.ToString();
-      const auto found = pod_names.find(row.owner);
-      if (found != pod_names.end()) row.pod = Printable(found->second);
+      const auto found = owners.find(row.owner);
+      if (found != owners.end()) {
+        row.pod = found->second.pod;
+        row.mac = MacOf(found->second, NetworkOfPool(name), row.address);
+      }
     }
     if (entry.age) {
       row.age_ns = std::chrono::nanoseconds(*entry.age).count();
@@ -102,7 +121,32 @@ absl::StatusOr<PoolView> ViewPool(
   return view;
 }
 
+// Pods, by name, that should have an address in one of the pools.
+std::vector<std::string> WithoutAddress(const Owners& owners,
+                                        const std::vector<PoolView>& pools) {
+  std::set<std::string> with;
+  for (const PoolView& pool : pools) {
+    for (const AddressRow& row : pool.rows) with.insert(row.owner);
+  }
+  std::vector<std::string> without;
+  for (const auto& [id, owner] : owners) {
+    if (owner.pooled && with.count(id) == 0) without.push_back(owner.pod);
+  }
+  return without;
+}
+
 }  // namespace
+
+absl::StatusOr<daemon::Config> ConfigOf(const CommandLine& line) {
+  daemon::Flags flags;
+  flags.config = line.config;
+  for (const auto& [key, value] :
+       {std::pair("root", line.root), std::pair("state", line.state),
+        std::pair("cri.socket", line.socket)}) {
+    if (!value.empty()) flags.values[key] = value;
+  }
+  return daemon::LoadConfig(flags);
+}
 
 absl::Status WantArguments(const CommandLine& line, size_t least, size_t most,
                            const std::string& usage) {
@@ -132,9 +176,22 @@ absl::StatusOr<std::string> SocketOf(const CommandLine& line) {
 absl::StatusOr<int> RunDoctor(const CommandLine& line) {
   PINION_RETURN_IF_ERROR(WantArguments(line, 0, 0, "doctor [--json]"));
   PINION_ASSIGN_OR_RETURN(const daemon::Config config, ConfigOf(line));
-  const std::vector<Finding> findings = Judge(CollectFacts(
-      config.root,
-      config.network.mode == "macvlan" ? config.network.parent : "auto"));
+  const auto& further = config.network.modes;
+  const auto enabled = [&](const char* mode) {
+    return config.network.mode == mode ||
+           std::find(further.begin(), further.end(), mode) != further.end();
+  };
+  const bool ipvlan = enabled("ipvlan");
+  const std::string parent =
+      ipvlan || enabled("macvlan") ? config.network.parent : "auto";
+  Facts facts = CollectFacts(config.root, parent);
+  if (ipvlan && facts.root) facts.ipvlan = TryIpvlan();
+  for (const auto& [name, network] : config.network.secondary) {
+    facts.secondary.push_back(
+        {name, network.parent, IsDeviceUp(network.parent)});
+  }
+  facts.cpu = CollectCpuFacts(config);
+  const std::vector<Finding> findings = Judge(facts);
   Print(line.json ? FindingsJson(findings)
                   : RenderFindings(findings, Terminal::OfStdout()));
   return DoctorExitCode(findings);
@@ -163,6 +220,10 @@ absl::StatusOr<int> RunCpus(const CommandLine& line) {
     PINION_ASSIGN_OR_RETURN(added.cpus, CpuSet::Parse(owner.cpus()));
     PINION_ASSIGN_OR_RETURN(added.idle, CpuSet::Parse(owner.idle()));
     added.partition = owner.partition();
+    added.astray_on = owner.astray_on();
+    for (const std::string& name : owner.shared_with()) {
+      added.shared_with.push_back(Printable(name));
+    }
   }
   Print(line.json ? CpuMapJson(map) : RenderCpuMap(map, Terminal::OfStdout()));
   return 0;
@@ -172,18 +233,35 @@ absl::StatusOr<int> RunIps(const CommandLine& line) {
   PINION_RETURN_IF_ERROR(WantArguments(line, 0, 0, "ips [--json]"));
   PINION_ASSIGN_OR_RETURN(const daemon::Config config, ConfigOf(line));
   const std::string directory = absl::StrCat(config.state, "/ipam");
+  if (access(config.state.c_str(), F_OK) != 0 && errno == ENOENT) {
+    return absl::NotFoundError(
+        absl::StrCat("no directory ", config.state,
+                     ": piniond has not run since the machine started, or "
+                     "with another --state"));
+  }
   PINION_ASSIGN_OR_RETURN(const auto names, ipam::ListPools(directory));
-  const auto pod_names = PodNames(config.SocketPath());
+  const auto ask = [&config] {
+    return AskForOwners(config.SocketPath(), config.network.mode);
+  };
+  const Owners owners = ask();
   std::vector<PoolView> pools;
   for (const std::string& name : names) {
     PINION_ASSIGN_OR_RETURN(
         const PoolView view,
-        ViewPool(directory, name, pod_names, config.network.cool_down));
+        ViewPool(directory, name, owners, config.network.cool_down));
     pools.push_back(view);
   }
   Print(line.json ? PoolsJson(pools)
                   : RenderPools(pools, Terminal::OfStdout()));
-  return 0;
+  std::vector<std::string> lost = WithoutAddress(owners, pools);
+  // One that was stopped meanwhile is none.
+  if (!lost.empty()) lost = WithoutAddress(ask(), pools);
+  if (lost.empty()) return 0;
+  return absl::DataLossError(absl::StrCat(
+      "no pool in ", directory, " has the addresses of ", lost.size(),
+      " pods that run (", lost.front(),
+      "): were files removed there? A restart of piniond, which no pod "
+      "notices, enters them again"));
 }
 
 absl::StatusOr<int> RunTimeline(const CommandLine& line) {

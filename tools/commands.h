@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "daemon/config.h"
 #include "tools/command_line.h"
 #include "tools/timeline.h"
 
@@ -20,10 +21,13 @@ absl::StatusOr<int> RunIps(const CommandLine& line);
 absl::StatusOr<int> RunTimeline(const CommandLine& line);
 absl::StatusOr<int> RunImage(const CommandLine& line);
 absl::StatusOr<int> RunTop(const CommandLine& line);
+absl::StatusOr<int> RunNet(const CommandLine& line);
 
 // InvalidArgument with `usage` unless there are `least` to `most` arguments.
 absl::Status WantArguments(const CommandLine& line, size_t least, size_t most,
                            const std::string& usage);
+// What the daemon on this machine uses, flags first.
+absl::StatusOr<daemon::Config> ConfigOf(const CommandLine& line);
 // The daemon's socket: the flag's, else the configuration's.
 absl::StatusOr<std::string> SocketOf(const CommandLine& line);
 // `status` of a call; Unavailable in words that tell what to do.

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace pinion::tools {
 namespace {
@@ -97,6 +98,15 @@ std::string Owners(const CpuMap& map) {
     if (!owner.partition.empty()) {
       absl::StrAppend(&number, ", partition: ", owner.partition);
     }
+    if (owner.astray_on == "-") {
+      absl::StrAppend(&number, ", NOT KEPT: no cpuset");
+    } else if (!owner.astray_on.empty()) {
+      absl::StrAppend(&number, ", RUNS ON ", owner.astray_on);
+    }
+    if (!owner.shared_with.empty()) {
+      absl::StrAppend(&number, ", SHARED WITH ",
+                      absl::StrJoin(owner.shared_with, " "));
+    }
     table.push_back({std::string(1, LetterOf(i)), owner.cpus.ToString(), number,
                      nodes.ToString(),
                      absl::StrCat(owner.name, " (",
@@ -159,7 +169,9 @@ std::string CpuMapJson(const CpuMap& map) {
                       {"container", owner.name},
                       {"cpus", owner.cpus.ToString()},
                       {"idle", owner.idle.ToString()},
-                      {"partition", owner.partition}});
+                      {"partition", owner.partition},
+                      {"astray_on", owner.astray_on},
+                      {"shared_with", owner.shared_with}});
   }
   const nlohmann::json root = {{"policy", map.policy},
                                {"cpus", cpus},

@@ -25,6 +25,10 @@ struct CpuMapOwner {
   CpuSet cpus;
   CpuSet idle;
   std::string partition;  // cpuset.cpus.partition; empty: it is to be none
+  // cpuset.cpus.effective if it is not `cpus`; "-": no cpuset is in force
+  std::string astray_on;
+  // Containers whose callers named some of `cpus`: "namespace/pod/container".
+  std::vector<std::string> shared_with = {};
 };
 
 struct CpuMap {

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "daemon/reserved_cpus.h"
 
 namespace pinion::tools {
 namespace {
@@ -79,6 +80,28 @@ Finding JudgeCgroups(const Facts& facts) {
                             "container this runs in"));
 }
 
+// What piniond refuses to start with.
+Finding JudgePinning(const Facts& facts) {
+  const std::string subject = "CPU pinning";
+  const auto& have = facts.cgroup_controllers;
+  if (!facts.cpu.missing_is_ignored &&
+      (facts.cgroup_layout != CgroupLayout::kUnified ||
+       std::find(have.begin(), have.end(), "cpuset") == have.end())) {
+    return Fail(subject,
+                "cpu.policy = \"static\" needs the cpuset controller in "
+                "cgroup v2",
+                "see cgroups; or set cpu.policy = \"none\"");
+  }
+  const auto problem =
+      daemon::FindReservedProblem(facts.cpu.reserved, facts.cpu.present);
+  if (problem) return Fail(subject, problem->text, problem->remedy);
+  return Ok(
+      subject,
+      absl::StrCat("CPUs ", (facts.cpu.present - facts.cpu.reserved).ToString(),
+                   " can be given away, ", facts.cpu.reserved.ToString(),
+                   " are reserved"));
+}
+
 Finding JudgeSystemd(const Facts& facts) {
   if (!facts.systemd_is_pid1) {
     return Ok("systemd", "not PID 1 here: the cgroupfs driver is used");
@@ -132,7 +155,17 @@ Finding JudgeMacvlan(const Facts& facts) {
     return Ok("macvlan", "one can be made (tried in a network namespace)");
   }
   return Fail("macvlan", facts.macvlan.error,
-              "modprobe macvlan, or set network.mode = \"none\"");
+              "modprobe macvlan, or set network.mode = \"bridge\" (or "
+              "\"cni\", \"none\")");
+}
+
+Finding JudgeIpvlan(const Facts& facts) {
+  if (facts.ipvlan->ok) {
+    return Ok("ipvlan", "one can be made (tried in a network namespace)");
+  }
+  return Fail("ipvlan", facts.ipvlan->error,
+              "modprobe ipvlan, or, where the kernel has none "
+              "(CONFIG_IPVLAN), set network.mode = \"macvlan\" or \"bridge\"");
 }
 
 Finding JudgeParent(const Facts& facts) {
@@ -151,10 +184,35 @@ Finding JudgeParent(const Facts& facts) {
                 absl::StrCat("ip link set ", facts.parent,
                              " up, and look for its cable"));
   }
+  if (facts.ipvlan.has_value()) {
+    return Ok("parent device",
+              absl::StrCat(facts.parent,
+                           " is up, and pods share its MAC (a public cloud "
+                           "must be told their addresses all the same)"));
+  }
   return Ok("parent device",
             absl::StrCat(facts.parent,
                          " is up (a virtual machine's needs promiscuous mode "
-                         "or MAC learning; public clouds drop foreign MACs)"));
+                         "or MAC learning; public clouds and Wi-Fi drop "
+                         "foreign MACs: network.mode = \"ipvlan\" or "
+                         "\"bridge\" there)"));
+}
+
+// A network that is absent concerns only the pods that ask for it.
+Finding JudgeSecondary(const SecondaryFacts& facts) {
+  const std::string subject = absl::StrCat("network ", facts.network);
+  if (!facts.parent_up.has_value()) {
+    return Warn(subject,
+                absl::StrCat("its parent ", facts.parent, " does not exist"),
+                absl::StrCat("name an existing one in network.secondary.",
+                             facts.network, ".parent (ip -br link)"));
+  }
+  if (!*facts.parent_up) {
+    return Warn(subject, absl::StrCat("its parent ", facts.parent, " is down"),
+                absl::StrCat("ip link set ", facts.parent,
+                             " up, and look for its cable"));
+  }
+  return Ok(subject, absl::StrCat("its parent ", facts.parent, " is up"));
 }
 
 Finding JudgeSeccomp(const Facts& facts) {
@@ -265,6 +323,11 @@ std::vector<Finding> Judge(const Facts& facts) {
       JudgeKernel(facts),  JudgeCgroups(facts),    JudgeSystemd(facts),
       JudgeOverlay(facts), JudgeNamespaces(facts), JudgeMacvlan(facts),
       JudgeParent(facts),  JudgeSeccomp(facts),    JudgeBpf(facts)};
+  if (facts.cpu.pinning) findings.push_back(JudgePinning(facts));
+  if (facts.ipvlan.has_value()) findings.push_back(JudgeIpvlan(facts));
+  for (const SecondaryFacts& network : facts.secondary) {
+    findings.push_back(JudgeSecondary(network));
+  }
   for (Finding& finding : JudgeLimits(facts)) {
     findings.push_back(std::move(finding));
   }

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "base/cpu_set.h"
+#include "daemon/config.h"
 #include "tools/terminal.h"
 
 namespace pinion::tools {
@@ -27,6 +29,21 @@ struct NamespaceTrial {
 };
 
 enum class CgroupLayout { kUnified, kHybrid, kLegacy, kNone };
+
+// A network of [network.secondary].
+struct SecondaryFacts {
+  std::string network;
+  std::string parent;
+  std::optional<bool> parent_up;  // nullopt: no such device
+};
+
+// [cpu] of the configuration, and the machine's.
+struct CpuFacts {
+  bool pinning = false;             // cpu.policy = "static"
+  bool missing_is_ignored = false;  // cgroup.missing_controllers
+  CpuSet reserved;
+  CpuSet present;
+};
 
 struct Facts {
   bool root = false;
@@ -45,9 +62,12 @@ struct Facts {
   Trial overlay;  // a detached mount with its upper in root_directory
   std::vector<NamespaceTrial> namespaces;
   Trial macvlan;
+  // Where the configuration asks for it.
+  std::optional<Trial> ipvlan;
 
   std::string parent = "auto";    // network.parent of the configuration
   std::optional<bool> parent_up;  // nullopt: "auto", or no such device
+  std::vector<SecondaryFacts> secondary;
 
   bool seccomp = false;
   Trial cgroup_bpf;
@@ -57,6 +77,8 @@ struct Facts {
   uint64_t inotify_instances = 0;
   uint64_t inotify_watches = 0;
   bool cap_sys_resource = false;
+
+  CpuFacts cpu;
 
   uint64_t disk_free = 0;
   uint64_t disk_total = 0;
@@ -75,6 +97,11 @@ struct Finding {
 // Looks at the machine. Trials run in children with namespaces of their own;
 // nothing is left. `root` and `parent` are of the configuration.
 Facts CollectFacts(const std::string& root, const std::string& parent);
+
+CpuFacts CollectCpuFacts(const daemon::Config& config);
+
+// Whether the device is up; nullopt: there is none of this name.
+std::optional<bool> IsDeviceUp(const std::string& name);
 
 std::vector<Finding> Judge(const Facts& facts);
 

@@ -18,6 +18,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "daemon/reserved_cpus.h"
 #include "os/file.h"
 #include "tools/doctor.h"
 #include "tools/doctor_trials.h"
@@ -111,18 +112,25 @@ void CollectDisk(Facts* facts) {
   facts->inodes_free = disk.f_favail;
 }
 
-void CollectParent(Facts* facts) {
-  if (facts->parent == "auto" || if_nametoindex(facts->parent.c_str()) == 0) {
-    return;
-  }
-  const std::string state =
-      Read(absl::StrCat("/sys/class/net/", facts->parent, "/operstate"));
-  // Devices without a notion of a carrier are "unknown" when they are up.
-  facts->parent_up =
-      absl::StartsWith(state, "up") || absl::StartsWith(state, "unknown");
+}  // namespace
+
+CpuFacts CollectCpuFacts(const daemon::Config& config) {
+  CpuFacts facts;
+  facts.pinning = config.cpu.pinning;
+  facts.missing_is_ignored = config.cgroup.ignore_missing_controllers;
+  // Parsed before: the configuration's check.
+  facts.reserved = CpuSet::Parse(config.cpu.reserved).value_or(CpuSet());
+  facts.present = daemon::PresentCpus("/sys/devices/system").value_or(CpuSet());
+  return facts;
 }
 
-}  // namespace
+std::optional<bool> IsDeviceUp(const std::string& name) {
+  if (if_nametoindex(name.c_str()) == 0) return std::nullopt;
+  const std::string state =
+      Read(absl::StrCat("/sys/class/net/", name, "/operstate"));
+  // Devices without a notion of a carrier are "unknown" when they are up.
+  return absl::StartsWith(state, "up") || absl::StartsWith(state, "unknown");
+}
 
 Facts CollectFacts(const std::string& root, const std::string& parent) {
   Facts facts;
@@ -134,7 +142,7 @@ Facts CollectFacts(const std::string& root, const std::string& parent) {
   CollectSystemd(&facts);
   CollectLimits(&facts);
   CollectDisk(&facts);
-  CollectParent(&facts);
+  if (parent != "auto") facts.parent_up = IsDeviceUp(parent);
   if (!facts.root) return facts;
   facts.overlay = TryOverlay(root);
   facts.namespaces = TryNamespaces();

@@ -4,6 +4,7 @@
 #include <linux/bpf.h>
 #include <linux/sched.h>
 #include <netlink/route/link.h>
+#include <netlink/route/link/ipvlan.h>
 #include <netlink/route/link/macvlan.h>
 #include <netlink/route/link/veth.h>
 #include <netlink/socket.h>
@@ -123,7 +124,8 @@ absl::Status NetlinkError(int code, const std::string& what) {
              : absl::InternalError(absl::StrCat(what, ": ", nl_geterror(code)));
 }
 
-absl::Status MakeMacvlan() {
+// Adds the link that `alloc` gives on a veth in a new network namespace.
+absl::Status MakeOnVeth(rtnl_link* (*alloc)(), const std::string& kind) {
   if (unshare(CLONE_NEWNET) != 0) return os::ErrnoStatus("unshare net");
   const std::unique_ptr<nl_sock, FreeSocket> socket(nl_socket_alloc());
   if (socket == nullptr) return absl::InternalError("nl_socket_alloc failed");
@@ -137,18 +139,34 @@ absl::Status MakeMacvlan() {
       NetlinkError(rtnl_link_get_kernel(socket.get(), 0, "pn-parent", &found),
                    "find the veth"));
   const std::unique_ptr<rtnl_link, PutLink> parent(found);
-  const std::unique_ptr<rtnl_link, PutLink> macvlan(rtnl_link_macvlan_alloc());
-  if (macvlan == nullptr) {
-    return absl::InternalError("rtnl_link_macvlan_alloc failed");
+  const std::unique_ptr<rtnl_link, PutLink> link(alloc());
+  if (link == nullptr) {
+    return absl::InternalError(
+        absl::StrCat("no memory for a link of kind ", kind));
   }
-  rtnl_link_set_link(macvlan.get(), rtnl_link_get_ifindex(parent.get()));
-  rtnl_link_set_name(macvlan.get(), "pn-macvlan");
-  rtnl_link_macvlan_set_mode(
-      macvlan.get(),
-      static_cast<uint32_t>(rtnl_link_macvlan_str2mode("bridge")));
+  rtnl_link_set_link(link.get(), rtnl_link_get_ifindex(parent.get()));
+  rtnl_link_set_name(link.get(), "pn-child");
   return NetlinkError(
-      rtnl_link_add(socket.get(), macvlan.get(), NLM_F_CREATE | NLM_F_EXCL),
-      "make a macvlan");
+      rtnl_link_add(socket.get(), link.get(), NLM_F_CREATE | NLM_F_EXCL),
+      absl::StrCat("make a link of kind ", kind));
+}
+
+rtnl_link* NewMacvlan() {
+  rtnl_link* const link = rtnl_link_macvlan_alloc();
+  if (link != nullptr) {
+    rtnl_link_macvlan_set_mode(
+        link, static_cast<uint32_t>(rtnl_link_macvlan_str2mode("bridge")));
+  }
+  return link;
+}
+
+rtnl_link* NewIpvlan() {
+  rtnl_link* const link = rtnl_link_ipvlan_alloc();
+  if (link != nullptr) {
+    rtnl_link_ipvlan_set_mode(
+        link, static_cast<uint16_t>(rtnl_link_ipvlan_str2mode("l2")));
+  }
+  return link;
 }
 
 absl::Status LoadDeviceProgram() {
@@ -203,7 +221,13 @@ std::vector<NamespaceTrial> TryNamespaces() {
   return trials;
 }
 
-Trial TryMacvlan() { return InChild(MakeMacvlan); }
+Trial TryMacvlan() {
+  return InChild([] { return MakeOnVeth(NewMacvlan, "macvlan"); });
+}
+
+Trial TryIpvlan() {
+  return InChild([] { return MakeOnVeth(NewIpvlan, "ipvlan"); });
+}
 
 Trial TryCgroupBpf() { return InChild(LoadDeviceProgram); }
 

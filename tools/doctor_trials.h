@@ -21,6 +21,8 @@ std::vector<NamespaceTrial> TryNamespaces();
 
 // A macvlan on a veth in a network namespace of the child's.
 Trial TryMacvlan();
+// The same with an ipvlan.
+Trial TryIpvlan();
 
 // Loads a program of the cgroup device type (no cgroup gets it).
 Trial TryCgroupBpf();

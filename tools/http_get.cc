@@ -21,11 +21,16 @@ constexpr size_t kLargestAnswer = 16 << 20;
 
 absl::Status Await(int fd, short events, Deadline deadline,
                    const std::string& where) {
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-      deadline - std::chrono::steady_clock::now());
   pollfd ready = {fd, events, 0};
-  if (left.count() <= 0 ||
-      poll(&ready, 1, static_cast<int>(left.count())) <= 0) {
+  int n = 0;
+  do {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+        deadline - std::chrono::steady_clock::now());
+    n = left.count() <= 0 ? 0 : poll(&ready, 1, static_cast<int>(left.count()));
+    // Of a signal's handler, which SA_RESTART does not help (signal(7)).
+  } while (n < 0 && errno == EINTR);
+  if (n < 0) return os::ErrnoStatus(absl::StrCat("poll ", where));
+  if (n == 0) {
     return absl::DeadlineExceededError(absl::StrCat(where, " does not answer"));
   }
   return absl::OkStatus();

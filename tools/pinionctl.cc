@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/build_info.h"
+#include "os/standard_output.h"
 #include "tools/command_line.h"
 #include "tools/commands.h"
 #include "tools/demo.h"
@@ -17,10 +18,10 @@ struct Command {
   const char* name;
   absl::StatusOr<int> (*run)(const CommandLine&);
 };
-constexpr Command kCommands[] = {
-    {"doctor", RunDoctor},     {"cpus", RunCpus}, {"ips", RunIps},
-    {"timeline", RunTimeline}, {"top", RunTop},   {"image", RunImage},
-    {"demo", RunDemo}};
+constexpr Command kCommands[] = {{"doctor", RunDoctor},     {"cpus", RunCpus},
+                                 {"ips", RunIps},           {"net", RunNet},
+                                 {"timeline", RunTimeline}, {"top", RunTop},
+                                 {"image", RunImage},       {"demo", RunDemo}};
 
 int Complain(const absl::Status& status) {
   std::fprintf(stderr, "pinionctl: %s\n",
@@ -28,7 +29,15 @@ int Complain(const absl::Status& status) {
   return absl::IsInvalidArgument(status) ? 2 : 1;
 }
 
-int Main(const std::vector<std::string>& words) {
+// What was printed is written when the buffer is full, or now.
+int Finish(int code) {
+  const absl::Status flushed = os::FlushStandardOutput();
+  if (flushed.ok()) return code;
+  const int complaint = Complain(flushed);
+  return code == 0 ? complaint : code;
+}
+
+int Run(const std::vector<std::string>& words) {
   const auto line = ParseCommandLine(words);
   if (!line.ok()) return Complain(line.status());
   if (line->version) {
@@ -47,6 +56,8 @@ int Main(const std::vector<std::string>& words) {
   return Complain(absl::InvalidArgumentError(absl::StrCat(
       "unknown command ", line->command, " (see pinionctl help)")));
 }
+
+int Main(const std::vector<std::string>& words) { return Finish(Run(words)); }
 
 }  // namespace
 }  // namespace pinion::tools

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -117,11 +118,16 @@ absl::StatusOr<std::unique_ptr<CniNetwork>> CniNetwork::Create(
     const Options& options) {
   PINION_ASSIGN_OR_RETURN(AttachmentStore store,
                           AttachmentStore::Open(options.cni_state_dir));
-  return std::unique_ptr<CniNetwork>(new CniNetwork(options, std::move(store)));
+  auto network =
+      std::unique_ptr<CniNetwork>(new CniNetwork(options, std::move(store)));
+  // Asks plugins, so that there is an answer when the kubelet wants one.
+  (void)network->GetReadiness();
+  return network;
 }
 
 CniNetwork::~CniNetwork() {
   stopping_ = true;
+  plugins_.Stop();
   if (janitor_.joinable()) janitor_.join();
 }
 
@@ -139,7 +145,7 @@ absl::StatusOr<PodAddresses> CniNetwork::Attach(const AttachRequest& request) {
   }
   Attachment attachment;
   attachment.pod_id = request.pod_id;
-  PINION_ASSIGN_OR_RETURN(attachment.list, LoadList(options_.cni_conf_dir));
+  PINION_ASSIGN_OR_RETURN(attachment.list, LoadSettled());
   attachment.capability_arguments = ArgumentsFor(request);
   PINION_ASSIGN_OR_RETURN(attachment.arguments, ArgumentsText(request));
   attachment.interface_name = options_.interface_name;
@@ -264,9 +270,20 @@ CapabilityArgs CniNetwork::ArgumentsFor(const AttachRequest& request) const {
     bandwidth["egressBurst"] = kBurstBits;
   }
   if (!bandwidth.empty()) arguments["bandwidth"] = std::move(bandwidth);
+  arguments.merge(NodeArguments());
+  return arguments;
+}
+
+CapabilityArgs CniNetwork::NodeArguments() const {
+  CapabilityArgs arguments;
   absl::MutexLock lock(&mutex_);
   if (!ip_ranges_.is_null()) arguments["ipRanges"] = ip_ranges_;
   return arguments;
+}
+
+absl::StatusOr<NetworkList> CniNetwork::LoadSettled() const {
+  PINION_ASSIGN_OR_RETURN(NetworkList list, LoadList(options_.cni_conf_dir));
+  return plugins_.Settle(std::move(list));
 }
 
 std::string CniNetwork::NetnsPath(const std::string& pod_id) const {
@@ -288,6 +305,15 @@ Readiness CniNetwork::GetReadiness() const {
     const auto program = FindPlugin(options_.cni_bin_dirs, plugin.type);
     if (program.ok()) continue;
     return {false, "CniPluginMissing", std::string(program.status().message())};
+  }
+  const std::optional<absl::Status> status =
+      plugins_.Last(*list, NodeArguments());
+  if (!status) {
+    return {false, "CniStatusPending",
+            "the plugins are being asked whether they are ready (STATUS)"};
+  }
+  if (!status->ok()) {
+    return {false, "CniPluginNotReady", std::string(status->message())};
   }
   return {true, "", ""};
 }
@@ -369,7 +395,7 @@ void CniNetwork::Check(const std::string& pod_id) {
 }
 
 void CniNetwork::CollectGarbage() {
-  absl::StatusOr<NetworkList> list = LoadList(options_.cni_conf_dir);
+  absl::StatusOr<NetworkList> list = LoadSettled();
   if (!list.ok() || list->disable_gc || !IsAtLeast(*list, "1.1.0")) return;
   {
     absl::MutexLock lock(&mutex_);

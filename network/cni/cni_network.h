@@ -1,10 +1,10 @@
 // network.mode = "cni": pods get their interface from the plugins of
 // /opt/cni/bin, as /etc/cni/net.d says. For users of Calico, Cilium, Multus.
 //
-// ADD, DEL, CHECK and GC of the CNI specification 0.3.0 to 1.1.0. A pod's
-// namespace is told as /proc/PID/fd/N of the daemon, which holds it open until
-// DEL has succeeded: plugins that undo what they did outside (masquerade) ask
-// what is inside.
+// ADD, DEL, CHECK, GC, STATUS and VERSION of the CNI specification 0.3.0
+// to 1.1.0. A pod's namespace is told as /proc/PID/fd/N of the daemon, which
+// holds it open until DEL has succeeded: plugins that undo what they did
+// outside (masquerade) ask what is inside.
 //
 // Thread-safe.
 
@@ -24,6 +24,7 @@
 #include "absl/time/time.h"
 #include "network/cni/attachments.h"
 #include "network/cni/plugin.h"
+#include "network/cni/plugin_status.h"
 #include "network/options.h"
 #include "network/pod_network.h"
 
@@ -40,7 +41,10 @@ class CniNetwork final : public PodNetwork {
   // A plugin that fails keeps the attachment: it is asked again.
   absl::Status Detach(const std::string& pod_id) override;
   // Reads the directory: as soon as an add-on has written its file, it counts.
+  // Runs no plugin: what STATUS answered last counts (plugin_status.h).
   Readiness GetReadiness() const override;
+  // What the plugins' devices do is the plugins' to say.
+  bool HeedsRouters(const std::string& /*mode*/) const override { return true; }
   // What plugins with the capability "ipRanges" are given.
   absl::Status SetPodCidr(const std::string& pod_cidr) override;
   // In the background, where a plugin may take its time: DEL for pods that are
@@ -52,7 +56,9 @@ class CniNetwork final : public PodNetwork {
   class AddSlot;
 
   CniNetwork(Options options, AttachmentStore store)
-      : options_(std::move(options)), store_(std::move(store)) {}
+      : options_(std::move(options)),
+        store_(std::move(store)),
+        plugins_(options_.cni_bin_dirs, {}) {}
 
   absl::StatusOr<Json> Add(const Attachment& attachment,
                            const std::string& netns) const;
@@ -68,6 +74,10 @@ class CniNetwork final : public PodNetwork {
                                   absl::Duration limit) const;
   absl::Status DetachLocked(const std::string& pod_id);
   CapabilityArgs ArgumentsFor(const AttachRequest& request) const;
+  // What does not depend on a pod.
+  CapabilityArgs NodeArguments() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // The configuration, in the version that everybody speaks.
+  absl::StatusOr<NetworkList> LoadSettled() const;
   // Empty if its namespace is not held.
   std::string NetnsPath(const std::string& pod_id) const;
   void HoldKnown(const KnownPod& pod);
@@ -80,6 +90,8 @@ class CniNetwork final : public PodNetwork {
 
   const Options options_;
   const AttachmentStore store_;
+  // Asks plugins what they can do; of itself it is thread-safe.
+  mutable PluginStatus plugins_;
   mutable absl::Mutex mutex_;
   // ADDs under way, or GC.
   int adds_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
+#include <system_error>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -56,6 +58,25 @@ absl::StatusOr<Plugin> ToPlugin(const Json& conf) {
   return plugin;
 }
 
+// What "cniVersion" and "cniVersions" (1.1.0) leave to choose from.
+absl::StatusOr<std::vector<std::string>> SpokenVersions(const Json& document) {
+  PINION_ASSIGN_OR_RETURN(const std::string version,
+                          JsonString(document, "cniVersion"));
+  PINION_ASSIGN_OR_RETURN(std::vector<std::string> offered,
+                          JsonStrings(document, "cniVersions"));
+  offered.push_back(version);
+  std::vector<std::string> spoken;
+  for (const absl::string_view known : kVersions) {
+    if (std::find(offered.begin(), offered.end(), known) != offered.end()) {
+      spoken.emplace_back(known);
+    }
+  }
+  if (!spoken.empty()) return spoken;
+  return absl::InvalidArgumentError(
+      absl::StrCat("cniVersion \"", version, "\": pinion speaks ",
+                   kVersions.front(), " to ", kVersions.back()));
+}
+
 bool IsConfigFile(const std::string& name) {
   return name[0] != '.' &&
          (absl::EndsWith(name, ".conflist") || absl::EndsWith(name, ".conf") ||
@@ -71,13 +92,8 @@ absl::StatusOr<NetworkList> FromJson(const Json& document) {
     return absl::InvalidArgumentError(
         absl::StrCat("name \"", list.name, "\" is no name of a CNI network"));
   }
-  PINION_ASSIGN_OR_RETURN(list.version, JsonString(document, "cniVersion"));
-  if (std::find(kVersions.begin(), kVersions.end(), list.version) ==
-      kVersions.end()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cniVersion \"", list.version, "\": pinion speaks ",
-                     kVersions.front(), " to ", kVersions.back()));
-  }
+  PINION_ASSIGN_OR_RETURN(list.versions, SpokenVersions(document));
+  list.version = list.versions.back();
   PINION_ASSIGN_OR_RETURN(list.disable_check, Flag(document, "disableCheck"));
   PINION_ASSIGN_OR_RETURN(list.disable_gc, Flag(document, "disableGC"));
   PINION_ASSIGN_OR_RETURN(const Json* plugins, JsonArray(document, "plugins"));
@@ -108,6 +124,7 @@ Json ToJson(const NetworkList& list) {
   for (const Plugin& plugin : list.plugins) plugins.push_back(plugin.conf);
   return {{"name", list.name},
           {"cniVersion", list.version},
+          {"cniVersions", list.versions},
           {"disableCheck", list.disable_check},
           {"disableGC", list.disable_gc},
           {"plugins", std::move(plugins)}};
@@ -120,6 +137,8 @@ absl::StatusOr<NetworkList> LoadList(const std::string& directory) {
     for (const std::string& name : *names) {
       if (!IsConfigFile(name)) continue;
       const std::string path = absl::StrCat(directory, "/", name);
+      std::error_code error;  // then reading it says what is wrong
+      if (std::filesystem::is_directory(path, error)) continue;
       PINION_ASSIGN_OR_RETURN(const std::string text,
                               os::ReadFileAt(AT_FDCWD, path, kMaxFile));
       absl::StatusOr<NetworkList> list = ParseList(text);

@@ -25,7 +25,10 @@ struct Plugin {
 
 struct NetworkList {
   std::string name;
+  // The highest of `versions`, until PluginStatus has asked the plugins.
   std::string version;
+  // cniVersion and cniVersions: those of them that pinion speaks, ascending.
+  std::vector<std::string> versions;
   bool disable_check = false;
   bool disable_gc = false;
   // In the order of ADD; at least one.

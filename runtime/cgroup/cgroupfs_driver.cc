@@ -145,14 +145,6 @@ class CgroupfsDriver final : public PodCgroupDriver {
     PINION_RETURN_IF_ERROR(
         EnableAbove(options_.hierarchy, dir.get(), ParentOf(path)));
     PINION_RETURN_IF_ERROR(SetUpPodSubtree(dir.get(), monitor));
-    // Lets the leaves' own protection count; bounded by the parent's. Right
-    // below the root nothing bounds it, so there it stays off.
-    if (!ParentOf(path).empty()) {
-      for (const char* file : {"memory.min", "memory.low"}) {
-        const absl::Status status = os::WriteKernelFile(dir.get(), file, "max");
-        if (!status.ok() && !absl::IsNotFound(status)) return status;
-      }
-    }
     return os::OpenAt(dir.get(), "monitor", O_RDONLY | O_DIRECTORY);
   }
 

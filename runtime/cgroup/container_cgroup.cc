@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -17,14 +18,21 @@
 #include "os/error.h"
 #include "os/file.h"
 #include "runtime/cgroup/cgroup_dir.h"
+#include "runtime/cgroup/cpuset_files.h"
 #include "runtime/cgroup/device_filter.h"
 #include "runtime/cgroup/device_program.h"
+#include "runtime/cgroup/drift_guard.h"
 #include "runtime/cgroup/hierarchy.h"
+#include "runtime/cgroup/limit_book.h"
 #include "runtime/cgroup/limit_files.h"
 #include "runtime/cgroup/limit_writer.h"
+#include "runtime/cgroup/memory_hold.h"
+#include "runtime/cgroup/protection.h"
 
 namespace pinion::cgroup {
 namespace {
+
+constexpr char kIgnore[] = " (or set cgroup.missing_controllers = \"ignore\")";
 
 // A killed tree is usually gone in milliseconds; processes in uninterruptible
 // sleep (a hung NFS mount) may hold out.
@@ -72,6 +80,12 @@ bool IsHugePageZero(const Setting& setting) {
   return ControllerOf(setting.file) == "hugetlb" && setting.value == "0";
 }
 
+bool AsksForProtection(const std::vector<Setting>& settings) {
+  return std::any_of(settings.begin(), settings.end(), [](const Setting& s) {
+    return s.file == "memory.min" || s.file == "memory.low";
+  });
+}
+
 }  // namespace
 
 ContainerCgroups::ContainerCgroups(Hierarchy hierarchy,
@@ -80,9 +94,129 @@ ContainerCgroups::ContainerCgroups(Hierarchy hierarchy,
     : hierarchy_(std::move(hierarchy)),
       missing_(missing),
       options_(options),
-      filters_(std::make_unique<DeviceFilters>()) {}
+      filters_(std::make_unique<DeviceFilters>()),
+      book_(std::make_unique<LimitBook>(hierarchy_.root)),
+      promises_(std::make_unique<Promises>()) {}
 
 ContainerCgroups::~ContainerCgroups() = default;
+
+absl::Status ContainerCgroups::StartGuard() {
+  if (options_.drift == DriftMode::kOff) return absl::OkStatus();
+  DriftGuard::Options options;
+  options.mode = options_.drift;
+  options.metrics = options_.metrics;
+  PINION_ASSIGN_OR_RETURN_AS(guard_, DriftGuard::Start(options, book_.get()),
+                             "drift guard");
+  return absl::OkStatus();
+}
+
+std::shared_ptr<BookedCgroup> ContainerCgroups::Enter(const std::string& path,
+                                                      bool* made) {
+  *made = false;
+  if (guard_ == nullptr) return nullptr;
+  auto booked = book_->Enter(path, made);
+  return booked.ok() ? *std::move(booked) : nullptr;
+}
+
+void ContainerCgroups::Unbook(const std::string& path) {
+  if (guard_ == nullptr) return;
+  for (const BookedCgroupPtr& gone : book_->Forget(path)) guard_->Unwatch(gone);
+}
+
+void ContainerCgroups::GuardPod(const std::string& pod_path) {
+  const absl::Status passed = PassProtection(pod_path);
+  if (passed.ok() || absl::IsNotFound(passed)) return;
+  Log(LogLevel::kWarning, "a pod's memory protection was not passed on",
+      {{"cgroup", pod_path}, {"error", passed.ToString()}});
+}
+
+void ContainerCgroups::LowerProtection(const std::string& pod_path) {
+  const auto written = WriteProtection(pod_path, promises_->SumBelow(pod_path));
+  if (written.ok() || absl::IsNotFound(written.status())) return;
+  Log(LogLevel::kWarning, "a pod's memory protection was not lowered",
+      {{"cgroup", pod_path}, {"error", written.status().ToString()}});
+}
+
+void ContainerCgroups::Guard(const std::string& pod_path,
+                             const std::string& container_id,
+                             const state::Resources& resources) {
+  const auto path = LeafPath(pod_path, container_id);
+  if (!path.ok()) return;
+  const auto leaf = OpenCgroup(hierarchy_.root, *path);
+  if (!leaf.ok()) return;
+  auto settings = LeafSettings(resources, leaf->get());
+  if (settings.ok()) promises_->Ask(*path, *settings);
+  // A daemon that was killed may have left a hold (memory_hold.h).
+  if (settings.ok() &&
+      std::none_of(settings->begin(), settings->end(),
+                   [](const Setting& s) { return s.file == kMemoryHigh; })) {
+    settings->push_back({kMemoryHigh, "max"});
+  }
+  bool made = false;
+  const auto booked = Enter(*path, &made);
+  if (booked == nullptr) return;
+  {
+    const absl::MutexLock lock(&booked->mutex);
+    // What is in force was checked when it was asked for.
+    if (settings.ok()) booked->wanted = *std::move(settings);
+  }
+  // Not before, for the first look takes what nobody wants as it is.
+  if (made) {
+    guard_->Watch(booked);
+  } else {
+    guard_->LookSoon(booked);
+  }
+}
+
+bool ContainerCgroups::Unguard(const std::string& path) {
+  Unbook(path);
+  return promises_->End(path);
+}
+
+// docs/decisions/memory_protection.md
+absl::StatusOr<bool> ContainerCgroups::WriteProtection(
+    const std::string& pod_path, const Protection& sum) {
+  PINION_ASSIGN_OR_RETURN(const os::UniqueFd pod,
+                          OpenCgroup(hierarchy_.root, pod_path));
+  const bool promises =
+      sum != Protection() || ProtectionOf(pod.get()) != Protection();
+  WriteOptions options;
+  // Without the controller there is nothing to protect.
+  options.on_missing = [](const Setting&) { return absl::OkStatus(); };
+  PINION_RETURN_IF_ERROR(
+      ApplyNoted(pod.get(), pod_path, sum.ToSettings(), options));
+  return promises;
+}
+
+absl::Status ContainerCgroups::PassProtection(const std::string& pod_path) {
+  const bool owed = promises_->Settle(pod_path);
+  const Protection sum = promises_->SumBelow(pod_path);
+  const auto promises = WriteProtection(pod_path, sum);
+  if (!promises.ok()) {
+    if (owed && !absl::IsNotFound(promises.status())) promises_->Owe(pod_path);
+    return promises.status();
+  }
+  if ((*promises || owed) && options_.keep_protection) {
+    const absl::Status kept = options_.keep_protection(pod_path, sum);
+    if (!kept.ok()) {
+      Log(LogLevel::kWarning, "a pod's memory protection may be set back",
+          {{"cgroup", pod_path}, {"error", kept.ToString()}});
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<Setting>> ContainerCgroups::LeafSettings(
+    const state::Resources& resources, int leaf) const {
+  PINION_ASSIGN_OR_RETURN(std::vector<Setting> settings, ToSettings(resources));
+  // Missing with the memory controller: no OOM of the leaf's own either.
+  if (options_.oom_group &&
+      resources.unified().count("memory.oom.group") == 0 &&
+      faccessat(leaf, "memory.oom.group", F_OK, 0) == 0) {
+    settings.push_back({"memory.oom.group", "1"});
+  }
+  return settings;
+}
 
 absl::Status ContainerCgroups::Check(const state::Resources& resources) const {
   PINION_ASSIGN_OR_RETURN(const std::vector<Setting> settings,
@@ -97,7 +231,7 @@ absl::Status ContainerCgroups::Check(const state::Resources& resources) const {
     return absl::FailedPreconditionError(
         absl::StrCat(setting.file, " = ", setting.value, " needs the ",
                      controller, " controller in cgroup v2: ",
-                     MissingControllerRemedy(hierarchy_, controller)));
+                     MissingControllerRemedy(hierarchy_, controller), kIgnore));
   }
   return absl::OkStatus();
 }
@@ -142,7 +276,8 @@ absl::Status ContainerCgroups::OnMissing(const std::string& pod_path,
   }
   return absl::FailedPreconditionError(absl::StrCat(
       setting.file, " = ", setting.value, " needs the ", controller,
-      " controller: ", MissingControllerRemedy(hierarchy_, controller)));
+      " controller: ", MissingControllerRemedy(hierarchy_, controller),
+      kIgnore));
 }
 
 absl::Status ContainerCgroups::Apply(
@@ -155,7 +290,32 @@ absl::Status ContainerCgroups::Apply(
   };
   options.occupied = occupied;
   options.commit = commit;
-  return ApplySettings(leaf, path, settings, options);
+  return ApplyNoted(leaf, path, settings, std::move(options));
+}
+
+absl::Status ContainerCgroups::ApplyNoted(int dir, const std::string& path,
+                                          const std::vector<Setting>& settings,
+                                          WriteOptions options) {
+  bool made = false;
+  const auto booked = Enter(path, &made);
+  if (booked == nullptr) return ApplySettings(dir, path, settings, options);
+  // The guard waits so long, and then compares with what holds now.
+  std::vector<std::string> files;
+  for (const Setting& setting : settings) files.push_back(setting.file);
+  const FileClaim claim = FileClaim::Wait(booked, files);
+  if (made) guard_->Watch(booked);
+  std::map<std::string, std::string> noted;
+  options.noted = [&noted](const std::string& file, const std::string& text) {
+    noted[file] = text;
+  };
+  PINION_RETURN_IF_ERROR(
+      ApplySettings(dir, path, WithoutHeld(*booked, settings), options));
+  {
+    const absl::MutexLock lock(&booked->mutex);
+    Note(*booked, noted);
+  }
+  SettleHold(booked, noted);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<os::UniqueFd> ContainerCgroups::Create(
@@ -163,7 +323,7 @@ absl::StatusOr<os::UniqueFd> ContainerCgroups::Create(
     const state::Resources& resources) {
   PINION_ASSIGN_OR_RETURN(const std::string path,
                           LeafPath(pod_path, container_id));
-  PINION_ASSIGN_OR_RETURN(std::vector<Setting> settings, ToSettings(resources));
+  PINION_RETURN_IF_ERROR(ToSettings(resources).status());
   const std::string full = hierarchy_.root + path;
   const bool made = mkdir(full.c_str(), 0755) == 0;
   if (!made && errno != EEXIST) {
@@ -171,21 +331,29 @@ absl::StatusOr<os::UniqueFd> ContainerCgroups::Create(
   }
   auto leaf = OpenCgroup(hierarchy_.root, path);
   absl::Status status = leaf.status();
-  if (status.ok() && !settings.empty()) {
-    status = Apply(leaf->get(), pod_path, path, settings, !made);
-  }
-  if (status.ok() && options_.oom_group &&
-      resources.unified().count("memory.oom.group") == 0) {
-    // Missing with the memory controller: no OOM of the leaf's own either.
-    status = os::WriteKernelFile(leaf->get(), "memory.oom.group", "1");
-    if (absl::IsNotFound(status)) status = absl::OkStatus();
-  }
+  if (status.ok())
+    status = Establish(leaf->get(), pod_path, path, resources, !made);
   if (!status.ok()) {
+    if (made) Unguard(path);
     // EBUSY: it was there before and is in use; that one stays.
     rmdir(full.c_str());
     return status;
   }
   return leaf;
+}
+
+absl::Status ContainerCgroups::Establish(int leaf, const std::string& pod_path,
+                                         const std::string& path,
+                                         const state::Resources& resources,
+                                         bool occupied) {
+  PINION_ASSIGN_OR_RETURN(const std::vector<Setting> settings,
+                          LeafSettings(resources, leaf));
+  PINION_RETURN_IF_ERROR(Apply(leaf, pod_path, path, settings, occupied));
+  if (!AsksForProtection(settings)) return absl::OkStatus();
+  const Protection before = promises_->Ask(path, settings);
+  const absl::Status passed = PassProtection(pod_path);
+  if (!passed.ok()) promises_->Set(path, before);
+  return passed;
 }
 
 absl::Status ContainerCgroups::Update(
@@ -198,7 +366,24 @@ absl::Status ContainerCgroups::Update(
                           ToSettings(resources));
   PINION_ASSIGN_OR_RETURN(const os::UniqueFd leaf,
                           OpenCgroup(hierarchy_.root, path));
-  return Apply(leaf.get(), pod_path, path, settings, /*occupied=*/true, commit);
+  const bool protects = AsksForProtection(settings);
+  Protection before;
+  bool passed = false;
+  const absl::Status status =
+      Apply(leaf.get(), pod_path, path, settings, /*occupied=*/true, [&] {
+        if (protects) {
+          before = promises_->Ask(path, settings);
+          passed = true;
+          PINION_RETURN_IF_ERROR(PassProtection(pod_path));
+        }
+        return commit ? commit() : absl::OkStatus();
+      });
+  if (!status.ok() && passed) {
+    // The leaf has what it had before, and so shall the pod.
+    promises_->Set(path, before);
+    (void)PassProtection(pod_path);
+  }
+  return status;
 }
 
 absl::StatusOr<CpuSet> ContainerCgroups::SetCpus(const std::string& pod_path,
@@ -211,11 +396,38 @@ absl::StatusOr<CpuSet> ContainerCgroups::SetCpus(const std::string& pod_path,
   PINION_ASSIGN_OR_RETURN(const os::UniqueFd dir,
                           OpenCgroup(hierarchy_.root, path));
   std::vector<Setting> settings;
-  if (!mems.empty()) settings.push_back({"cpuset.mems", mems.ToString()});
-  settings.push_back({"cpuset.cpus", cpus.ToString()});
+  if (!mems.empty()) settings.push_back({kMems, mems.ToString()});
+  settings.push_back({kCpus, cpus.ToString()});
+  bool made = false;
+  // Other leaves are entered by who makes them, with all their limits, and are
+  // taken out when they end: not to be entered again then.
+  const auto booked =
+      leaf == kMonitorLeaf ? Enter(path, &made) : book_->Find(path);
+  if (booked == nullptr) {
+    return WriteCpus(dir.get(), pod_path, path, settings, cpus);
+  }
+  std::vector<std::string> files;
+  for (const Setting& setting : settings) files.push_back(setting.file);
+  const FileClaim claim = FileClaim::Wait(booked, files);
+  if (made) guard_->Watch(booked);
+  PINION_ASSIGN_OR_RETURN(CpuSet effective,
+                          WriteCpus(dir.get(), pod_path, path, settings, cpus));
+  std::map<std::string, std::string> noted;
+  for (const std::string& file : files) {
+    auto text = os::ReadFileAt(dir.get(), file);
+    if (text.ok()) noted[file] = *std::move(text);
+  }
+  const absl::MutexLock lock(&booked->mutex);
+  Note(*booked, noted);
+  return effective;
+}
+
+absl::StatusOr<CpuSet> ContainerCgroups::WriteCpus(
+    int dir, const std::string& pod_path, const std::string& path,
+    const std::vector<Setting>& settings, const CpuSet& cpus) {
   for (const Setting& setting : settings) {
     const absl::Status status =
-        os::WriteKernelFile(dir.get(), setting.file, setting.value);
+        os::WriteKernelFile(dir, setting.file, setting.value);
     if (absl::IsNotFound(status)) {
       // The leaf went meanwhile, or there is no controller.
       PINION_RETURN_IF_ERROR(OpenCgroup(hierarchy_.root, path).status());
@@ -224,9 +436,28 @@ absl::StatusOr<CpuSet> ContainerCgroups::SetCpus(const std::string& pod_path,
     }
     PINION_RETURN_IF_ERROR_AS(status, absl::StrCat("cgroup ", path));
   }
-  PINION_ASSIGN_OR_RETURN(const std::string effective,
-                          os::ReadFileAt(dir.get(), "cpuset.cpus.effective"));
-  return CpuSet::Parse(effective);
+  return InForce(dir, kCpus);
+}
+
+absl::Status ContainerCgroups::FreeMemoryNodes(
+    const std::string& pod_path, const std::string& container_id) {
+  PINION_ASSIGN_OR_RETURN(const std::string path,
+                          LeafPath(pod_path, container_id));
+  PINION_ASSIGN_OR_RETURN(const os::UniqueFd dir,
+                          OpenCgroup(hierarchy_.root, path));
+  const auto booked = book_->Find(path);
+  std::optional<FileClaim> claim;
+  if (booked != nullptr) claim.emplace(FileClaim::Wait(booked, {kMems}));
+  const auto before = os::ReadFileAt(dir.get(), kMems);
+  if (absl::IsNotFound(before.status())) return absl::OkStatus();
+  PINION_RETURN_IF_ERROR(before.status());
+  PINION_ASSIGN_OR_RETURN_AS(const std::string now,
+                             RestoreLimit(dir.get(), kMems, "", *before),
+                             absl::StrCat("cgroup ", path));
+  if (booked == nullptr) return absl::OkStatus();
+  const absl::MutexLock lock(&booked->mutex);
+  Note(*booked, {{kMems, now}});
+  return absl::OkStatus();
 }
 
 absl::Status ContainerCgroups::SetDevices(
@@ -278,7 +509,12 @@ absl::Status ContainerCgroups::Remove(const std::string& pod_path,
                                       const std::string& container_id) {
   PINION_ASSIGN_OR_RETURN(const std::string path,
                           LeafPath(pod_path, container_id));
-  return RemovePath(hierarchy_.root, path);
+  // What it was promised goes with it.
+  Unguard(path);
+  PINION_RETURN_IF_ERROR(RemovePath(hierarchy_.root, path));
+  if (!promises_->IsOwed(pod_path)) return absl::OkStatus();
+  const absl::Status passed = PassProtection(pod_path);
+  return absl::IsNotFound(passed) ? absl::OkStatus() : passed;
 }
 
 absl::Status ContainerCgroups::RemoveExec(const std::string& pod_path,

@@ -19,6 +19,7 @@
 #include "base/cpu_set.h"
 #include "metrics/metrics.h"
 #include "os/unique_fd.h"
+#include "runtime/cgroup/drift.h"
 #include "runtime/cgroup/pod_cgroup.h"
 #include "state.pb.h"
 
@@ -36,15 +37,27 @@ struct DeviceRule {
 inline constexpr char kMonitorLeaf[] = "monitor";
 
 class DeviceFilters;
+class DriftGuard;
+class LimitBook;
+class Promises;
+struct BookedCgroup;
+struct Protection;
 struct Setting;
+struct WriteOptions;
 
 struct ContainerCgroupsOptions {
   // memory.oom.group=1 for every leaf whose resources say nothing of it. Off:
   // the kubelet asks for it itself in `unified`, unless its
   // singleProcessOOMKill forbids it.
   bool oom_group = false;
-  // For pinion_cgroup_ignored_limits_total{file}; may be null. Outlives the
-  // object.
+  // What becomes of limits that something else changes (drift_guard.h).
+  DriftMode drift = DriftMode::kOff;
+  // Tells whoever may set a pod's cgroup back (systemd) what it promises; only
+  // of pods that promise something, or did. May be empty.
+  std::function<absl::Status(const std::string& pod_path, const Protection&)>
+      keep_protection = nullptr;
+  // For pinion_cgroup_ignored_limits_total{file} and the drift guard's; may be
+  // null. Outlives the object.
   metrics::Registry* metrics = nullptr;
 };
 
@@ -53,6 +66,26 @@ class ContainerCgroups {
   ContainerCgroups(Hierarchy hierarchy, MissingControllers missing,
                    ContainerCgroupsOptions options = {});
   ~ContainerCgroups();
+
+  // Starts the drift guard, if options say so; once, before the rest is used.
+  absl::Status StartGuard();
+
+  // From now on the guard keeps what this pod's cgroup has, or this leaf, in
+  // which `resources` are in force; and the pod is promised the memory that its
+  // leaves are. Create, Update and Remove see to that themselves: these are for
+  // new pods, and for what is there when the daemon starts. What is not there
+  // is left out.
+  void GuardPod(const std::string& pod_path);
+  void Guard(const std::string& pod_path, const std::string& container_id,
+             const state::Resources& resources);
+  // No longer: a pod with all its leaves, or one leaf (its path). Before it is
+  // ended, since nothing is to be repaired then. Whether memory was promised to
+  // it: the pod, if it goes on, is then to be promised less.
+  bool Unguard(const std::string& path);
+  // That, for a pod of which a leaf has ended: quick, so what else keeps the
+  // promise (systemd) is not told before the leaf is removed, or another one
+  // asks for something.
+  void LowerProtection(const std::string& pod_path);
 
   // Checks limits without touching anything. InvalidArgument: malformed;
   // FailedPrecondition: a controller that is missing is needed.
@@ -75,10 +108,18 @@ class ContainerCgroups {
   // Just cpuset.cpus of the leaf (or kMonitorLeaf), and cpuset.mems unless
   // `mems` is empty. What the kernel made of it: cpuset.cpus.effective. Without
   // the controller: FailedPrecondition, or, where that is ignored, `cpus`.
-  // NotFound: no leaf.
+  // NotFound: no leaf. Guarded with the leaf's other limits, or, of the
+  // monitor's, from now on.
   absl::StatusOr<CpuSet> SetCpus(const std::string& pod_path,
                                  const std::string& leaf, const CpuSet& cpus,
                                  const CpuSet& mems);
+
+  // cpuset.mems of the leaf, which SetCpus wrote: it is to have the memory of
+  // the pod's cgroup again. That by name if something runs in it, for then the
+  // kernel takes no empty list (ENOSPC). Nothing without the controller.
+  // NotFound: no leaf.
+  absl::Status FreeMemoryNodes(const std::string& pod_path,
+                               const std::string& container_id);
 
   // Attaches the device filter (replacing the one there is). Everything not
   // listed is denied.
@@ -133,6 +174,11 @@ class ContainerCgroups {
                                     const std::string& container_id) const;
 
  private:
+  // The entry for a cgroup; null without a guard, or if the cgroup is gone.
+  // The guard is to watch one that was made as soon as what is known of it is
+  // in it, or claimed.
+  std::shared_ptr<BookedCgroup> Enter(const std::string& path, bool* made);
+  void Unbook(const std::string& path);
   // For a setting whose file is missing: refuses or counts.
   absl::Status OnMissing(const std::string& pod_path, const Setting& setting);
   absl::Status CountIgnored(const Setting& setting) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -140,11 +186,37 @@ class ContainerCgroups {
                      const std::string& path,
                      const std::vector<Setting>& settings, bool occupied,
                      const std::function<absl::Status()>& commit = nullptr);
+  // All limits of a leaf: with what is set where resources say nothing.
+  absl::StatusOr<std::vector<Setting>> LeafSettings(
+      const state::Resources& resources, int leaf) const;
+  absl::Status Establish(int leaf, const std::string& pod_path,
+                         const std::string& path,
+                         const state::Resources& resources, bool occupied);
+  // ApplySettings; what came of it is noted in the book.
+  absl::Status ApplyNoted(int dir, const std::string& path,
+                          const std::vector<Setting>& settings,
+                          WriteOptions options);
+  // SetCpus, for a leaf that nobody else writes meanwhile.
+  absl::StatusOr<CpuSet> WriteCpus(int dir, const std::string& pod_path,
+                                   const std::string& path,
+                                   const std::vector<Setting>& settings,
+                                   const CpuSet& cpus);
+  // The pod's cgroup promises as much memory as its leaves are promised.
+  absl::Status PassProtection(const std::string& pod_path);
+  // In its files only: systemd may set them back. Whether there is anything to
+  // tell it.
+  absl::StatusOr<bool> WriteProtection(const std::string& pod_path,
+                                       const Protection& sum);
 
   const Hierarchy hierarchy_;
   const MissingControllers missing_;
   const ContainerCgroupsOptions options_;
   const std::unique_ptr<DeviceFilters> filters_;
+  // What the pods' and the leaves' files shall hold, and who sees to it (null:
+  // nobody, and then the book is empty).
+  const std::unique_ptr<LimitBook> book_;
+  std::unique_ptr<DriftGuard> guard_;
+  const std::unique_ptr<Promises> promises_;
 
   absl::Mutex mutex_;
   // Files that were warned about: once each.

@@ -87,25 +87,21 @@ absl::StatusOr<Hierarchy> FindHierarchy() {
 
 std::string MissingControllerRemedy(const Hierarchy& hierarchy,
                                     const std::string& controller) {
-  const std::string ignore =
-      " (or set cgroup.missing_controllers = \"ignore\")";
   if (hierarchy.hybrid) {
     return absl::StrCat(
         "cgroup v1 holds the controllers of this host: boot with "
-        "systemd.unified_cgroup_hierarchy=1",
-        ignore);
+        "systemd.unified_cgroup_hierarchy=1");
   }
   const bool at_root =
       std::find(hierarchy.controllers.begin(), hierarchy.controllers.end(),
                 controller) != hierarchy.controllers.end();
   if (at_root) {
     return absl::StrCat("enable ", controller,
-                        " in cgroup.subtree_control of every parent", ignore);
+                        " in cgroup.subtree_control of every parent");
   }
   return absl::StrCat("this kernel offers no ", controller,
                       " controller: look for cgroup_disable= on its command "
-                      "line",
-                      ignore);
+                      "line");
 }
 
 }  // namespace pinion::cgroup

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <optional>
 
@@ -14,6 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "base/cpu_set.h"
 #include "base/status_macros.h"
+#include "runtime/cgroup/limit_table.h"
 
 namespace pinion::cgroup {
 namespace {
@@ -23,23 +23,10 @@ namespace {
 constexpr int64_t kMinCpuPeriodUs = 1'000;
 constexpr int64_t kMaxCpuPeriodUs = 1'000'000;
 constexpr int64_t kMinCpuQuotaUs = 1'000;
-constexpr size_t kLongestValue = 4096;
-
-// The controllers whose files `unified` may name.
-constexpr std::array kControllers = {
-    "cpu", "cpuset", "dmem", "hugetlb", "io", "memory", "misc", "pids", "rdma"};
 
 absl::Status CheckList(const std::string& file, const std::string& list) {
   PINION_RETURN_IF_ERROR_AS(CpuSet::Parse(list).status(), file);
   return absl::OkStatus();
-}
-
-bool IsPageSize(const std::string& size) {
-  // "2MB", "1GB", "64KB", as the CRI and the kernel's file names have it.
-  const size_t digits = size.find_first_not_of("0123456789");
-  if (digits == 0 || digits > 6 || digits == std::string::npos) return false;
-  const std::string unit = size.substr(digits);
-  return size[0] != '0' && (unit == "KB" || unit == "MB" || unit == "GB");
 }
 
 absl::Status AddCpu(const state::Resources& r, std::vector<Setting>& out) {
@@ -102,46 +89,24 @@ absl::Status AddMemory(const state::Resources& r, std::vector<Setting>& out) {
   return absl::OkStatus();
 }
 
-absl::Status CheckUnified(const std::string& file, const std::string& value) {
-  const auto is_name_char = [](char c) {
-    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' ||
-           c == '_';
+// cpu.weight.nice is another face of cpu.weight, and the more special one; a
+// cgroup that is idle has no weight, and takes none (EINVAL, sched/core.c).
+void SettleWeight(std::vector<Setting>& settings) {
+  const auto find = [&settings](const char* file) {
+    return std::find_if(settings.begin(), settings.end(),
+                        [file](const auto& s) { return s.file == file; });
   };
-  const bool named = !file.empty() && file.size() <= 64 &&
-                     std::all_of(file.begin(), file.end(), is_name_char);
-  const bool known = std::find(kControllers.begin(), kControllers.end(),
-                               ControllerOf(file)) != kControllers.end();
-  if (!named || !known || file.size() <= ControllerOf(file).size() + 1) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "unified: \"", file, "\" is no file of a cgroup v2 controller"));
-  }
-  // Triggers, not settings: they say nothing when they are read back.
-  if (file == "memory.reclaim" || absl::EndsWith(file, ".pressure")) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("unified: ", file, " is no limit"));
-  }
-  if (value.size() > kLongestValue || value.find('\0') != std::string::npos) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("unified: the value of ", file, " is malformed"));
-  }
-  return absl::OkStatus();
-}
-
-// "80M" or "max" as pages' bytes, as page_counter_memparse() of the kernel.
-std::optional<uint64_t> ParseBytes(const std::string& text) {
-  if (text == "max") return UINT64_MAX;
-  const size_t digits = text.find_first_not_of("0123456789");
-  uint64_t value = 0;
-  if (!absl::SimpleAtoi(text.substr(0, digits), &value)) return std::nullopt;
-  if (digits == std::string::npos) return value;
-  if (text.size() != digits + 1) return std::nullopt;
-  static constexpr std::string_view kUnits = "KMGTPE";
-  const size_t unit = kUnits.find(
-      absl::ascii_toupper(static_cast<unsigned char>(text[digits])));
-  if (unit == std::string_view::npos) return std::nullopt;
-  const size_t shift = 10 * (unit + 1);
-  if (value > (UINT64_MAX >> shift)) return std::nullopt;
-  return value << shift;
+  const auto drop = [&settings](const char* file) {
+    std::erase_if(settings, [file](const auto& s) { return s.file == file; });
+  };
+  if (find("cpu.weight.nice") != settings.end()) drop("cpu.weight");
+  const auto idle = find("cpu.idle");
+  if (idle == settings.end()) return;
+  // Before the weight, which counts once it is idle no longer.
+  std::rotate(settings.begin(), idle, idle + 1);
+  if (settings.front().value != "1") return;
+  drop("cpu.weight");
+  drop("cpu.weight.nice");
 }
 
 uint64_t BytesUnit(const std::string& file) {
@@ -151,16 +116,6 @@ uint64_t BytesUnit(const std::string& file) {
   const std::string& size = parts[1];
   if (size.size() < 2) return page;
   return ParseBytes(size.substr(0, size.size() - 1)).value_or(page);
-}
-
-// Files that count memory, rounded by the kernel; not memory.oom.group.
-bool IsByteCount(const std::string& file) {
-  if (absl::StartsWith(file, "hugetlb.")) return true;
-  if (!absl::StartsWith(file, "memory.")) return false;
-  for (const char* end : {".min", ".low", ".high", ".max"}) {
-    if (absl::EndsWith(file, end)) return true;
-  }
-  return false;
 }
 
 // The line of a keyed file that starts with `key`; nullopt if there is none.
@@ -177,7 +132,7 @@ std::optional<std::vector<std::string>> KeyedLine(const std::string& text,
 // What a word of a keyed file is when nothing limits it: its line vanishes.
 std::string Unlimited(const std::string& file, const std::string& word) {
   const size_t equals = word.find('=');
-  if (file == "io.weight") return "default";
+  if (file == "io.weight" || file == "io.bfq.weight") return "default";
   if (equals == std::string::npos) return "max";
   const std::string name = word.substr(0, equals + 1);
   return file == "io.latency" ? name + "0" : name + "max";
@@ -215,12 +170,6 @@ std::string ControllerOf(const std::string& file) {
   return file.substr(0, file.find('.'));
 }
 
-bool IsKeyedFile(const std::string& file) {
-  return file == "io.max" || file == "io.weight" || file == "io.latency" ||
-         file == "rdma.max" || file == "misc.max" ||
-         absl::StartsWith(file, "dmem.");
-}
-
 absl::StatusOr<std::vector<Setting>> ToSettings(
     const state::Resources& resources) {
   std::vector<Setting> settings;
@@ -249,12 +198,13 @@ absl::StatusOr<std::vector<Setting>> ToSettings(
   const std::map<std::string, std::string> unified(resources.unified().begin(),
                                                    resources.unified().end());
   for (const auto& [file, value] : unified) {
-    PINION_RETURN_IF_ERROR(CheckUnified(file, value));
+    PINION_RETURN_IF_ERROR_AS(CheckLimit(file, value), "unified");
     std::erase_if(settings, [&file = file](const Setting& setting) {
       return setting.file == file;
     });
     settings.push_back({file, value});
   }
+  SettleWeight(settings);
   return settings;
 }
 

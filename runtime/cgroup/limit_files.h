@@ -30,8 +30,10 @@ struct Setting {
 
 // In the order in which they are applied: cpuset first (memory is allocated
 // where it says), then cpu, memory, swap, huge pages, and the `unified` map
-// last; a file in `unified` replaces the converted one. InvalidArgument if a
-// number, a list or a file name is malformed.
+// last; a file in `unified` (limit_table.h) replaces the converted one, and
+// cpu.weight.nice replaces cpu.weight. cpu.idle comes before everything: with 1
+// there is no weight.
+// InvalidArgument if a number, a list, a file's name or its value is malformed.
 absl::StatusOr<std::vector<Setting>> ToSettings(
     const state::Resources& resources);
 
@@ -52,9 +54,6 @@ bool Holds(const std::string& file, const std::string& wanted,
 std::vector<std::string> UndoWrites(const std::string& file,
                                     const std::string& old,
                                     const std::string& wanted);
-
-// For keyed files ("8:0 rbps=1 wbps=max"): one line per device or resource.
-bool IsKeyedFile(const std::string& file);
 
 }  // namespace pinion::cgroup
 

@@ -18,6 +18,10 @@
 #include "base/status_macros.h"
 #include "os/error.h"
 #include "os/file.h"
+#include "runtime/cgroup/cpuset_files.h"
+#include "runtime/cgroup/drift.h"
+#include "runtime/cgroup/limit_table.h"
+#include "runtime/cgroup/take_back.h"
 
 namespace pinion::cgroup {
 namespace {
@@ -115,7 +119,10 @@ absl::StatusOr<std::vector<OpenSetting>> FindDifferences(
     PINION_RETURN_IF_ERROR(fd.status());
     PINION_ASSIGN_OR_RETURN(std::string before,
                             ReadValue(fd->get(), setting.file));
-    if (Holds(setting.file, setting.value, before)) continue;
+    if (Holds(setting.file, setting.value, before)) {
+      if (options.noted) options.noted(setting.file, before);
+      continue;
+    }
     std::string value = setting.value;
     if (absl::StartsWith(value, "- ")) {
       value = absl::StrCat(before.substr(0, before.find(' ')), value.substr(1));
@@ -127,9 +134,8 @@ absl::StatusOr<std::vector<OpenSetting>> FindDifferences(
 }
 
 uint64_t Bytes(const std::string& text) {
-  const absl::string_view stripped = absl::StripAsciiWhitespace(text);
-  uint64_t value = 0;
-  return absl::SimpleAtoi(stripped, &value) ? value : UINT64_MAX;
+  return ParseBytes(std::string(absl::StripAsciiWhitespace(text)))
+      .value_or(UINT64_MAX);
 }
 
 // Room first: swap that grows comes before memory that shrinks.
@@ -146,26 +152,12 @@ void OrderMemory(std::vector<OpenSetting>& changes) {
   if (shrinks && grows) std::rotate(memory, swap, swap + 1);
 }
 
-absl::Status MakeRoom(int dir, const OpenSetting& change) {
-  const uint64_t limit = Bytes(change.value);
-  if (limit >= Bytes(change.before)) return absl::OkStatus();
-  PINION_ASSIGN_OR_RETURN(std::string usage,
-                          os::ReadFileAt(dir, "memory.current"));
-  if (Bytes(usage) <= limit) return absl::OkStatus();
-  // Best effort (EAGAIN: not all of it; ENOENT: before Linux 5.19).
-  (void)os::WriteKernelFile(dir, "memory.reclaim",
-                            absl::StrCat(Bytes(usage) - limit));
-  PINION_ASSIGN_OR_RETURN(usage, os::ReadFileAt(dir, "memory.current"));
-  if (Bytes(usage) <= limit) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(
-      "memory.max ", limit, " is below the ", Bytes(usage), " bytes in use"));
-}
-
-// cpuset.cpus takes almost any list; what counts is what the parent can give.
-absl::Status CheckEffective(const std::string& path, int dir,
-                            const OpenSetting& change, bool all) {
-  PINION_ASSIGN_OR_RETURN(const std::string text, os::ReadFileAt(dir, path));
-  PINION_ASSIGN_OR_RETURN(const CpuSet effective, CpuSet::Parse(text));
+// What was asked for is to be had as a whole: from the parent before it is
+// written, and (`all`) as it stands afterwards.
+absl::Status CheckEffective(int dir, const OpenSetting& change, bool all) {
+  PINION_ASSIGN_OR_RETURN(
+      const CpuSet effective,
+      all ? InForce(dir, change.file) : InForceAbove(dir, change.file));
   PINION_ASSIGN_OR_RETURN(const CpuSet wanted, CpuSet::Parse(change.value));
   if (wanted.empty() ||
       (all ? effective == wanted : effective.ContainsAll(wanted))) {
@@ -180,14 +172,12 @@ absl::Status CheckEffective(const std::string& path, int dir,
 absl::Status ApplyOne(int dir, const OpenSetting& change,
                       const WriteOptions& options) {
   if (options.occupied && change.file == "memory.max") {
-    PINION_RETURN_IF_ERROR(MakeRoom(dir, change));
-  }
-  const bool cpuset =
-      change.file == "cpuset.cpus" || change.file == "cpuset.mems";
-  const std::string effective = change.file + ".effective";
-  if (cpuset) {
     PINION_RETURN_IF_ERROR(
-        CheckEffective("../" + effective, dir, change, /*all=*/false));
+        MakeRoom(dir, change.value, change.before, /*reclaim=*/true));
+  }
+  const bool cpuset = IsCpuset(change.file);
+  if (cpuset) {
+    PINION_RETURN_IF_ERROR(CheckEffective(dir, change, /*all=*/false));
   }
   if (IsKeyedFile(change.file)) {
     for (const absl::string_view line :
@@ -203,29 +193,53 @@ absl::Status ApplyOne(int dir, const OpenSetting& change,
   PINION_ASSIGN_OR_RETURN(const std::string actual,
                           ReadValue(change.fd.get(), change.file));
   if (!Holds(change.file, change.value, actual)) {
-    return absl::InternalError(absl::StrCat(
+    return absl::FailedPreconditionError(absl::StrCat(
         change.file, " reads \"", absl::StripAsciiWhitespace(actual),
         "\" after \"", change.value, "\" was written"));
   }
-  return cpuset ? CheckEffective(effective, dir, change, /*all=*/true)
-                : absl::OkStatus();
+  if (cpuset) {
+    PINION_RETURN_IF_ERROR(CheckEffective(dir, change, /*all=*/true));
+  }
+  if (options.noted) options.noted(change.file, actual);
+  return absl::OkStatus();
 }
 
-void Undo(const std::string& name, const OpenSetting& change) {
+void Undo(int dir, const std::string& name, const OpenSetting& change) {
   // What the kernel refused has changed nothing.
   const auto now = ReadValue(change.fd.get(), change.file);
   if (now.ok() && *now == change.before) return;
-  for (const std::string& value :
-       UndoWrites(change.file, change.before, change.value)) {
-    const absl::Status status = WriteValue(change.fd.get(), change.file, value);
-    if (!status.ok()) {
-      Log(LogLevel::kWarning, "a limit could not be set back",
-          {{"cgroup", name}, {"error", status.ToString()}});
-    }
-  }
+  const absl::Status status =
+      RestoreLimit(dir, change.file, change.before, now.value_or("")).status();
+  if (status.ok()) return;
+  Log(LogLevel::kWarning, "a limit could not be set back",
+      {{"cgroup", name}, {"error", status.ToString()}});
 }
 
 }  // namespace
+
+absl::Status MakeRoom(int dir, const std::string& limit_text,
+                      const std::string& now, bool reclaim) {
+  const uint64_t limit = Bytes(limit_text);
+  if (limit >= Bytes(now)) return absl::OkStatus();
+  const auto in_use = [dir]() -> absl::StatusOr<uint64_t> {
+    PINION_ASSIGN_OR_RETURN(const std::string usage,
+                            os::ReadFileAt(dir, "memory.current"));
+    return Bytes(usage);
+  };
+  PINION_ASSIGN_OR_RETURN(uint64_t usage, in_use());
+  if (reclaim) {
+    PINION_ASSIGN_OR_RETURN(usage, TakeBack(usage, limit, [&](uint64_t bytes) {
+                              // Best effort (EAGAIN: not all of it; ENOENT:
+                              // before Linux 5.19).
+                              (void)os::WriteKernelFile(dir, "memory.reclaim",
+                                                        absl::StrCat(bytes));
+                              return in_use();
+                            }));
+  }
+  if (usage <= limit) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "memory.max ", limit, " is below the ", usage, " bytes in use"));
+}
 
 absl::Status ApplySettings(int dir, const std::string& name,
                            const std::vector<Setting>& settings,
@@ -237,15 +251,39 @@ absl::Status ApplySettings(int dir, const std::string& name,
   for (size_t i = 0; i < changes.size(); ++i) {
     const absl::Status status = ApplyOne(dir, changes[i], options);
     if (status.ok()) continue;
-    for (size_t done = i + 1; done-- > 0;) Undo(name, changes[done]);
+    for (size_t done = i + 1; done-- > 0;) Undo(dir, name, changes[done]);
     return Annotate(status, absl::StrCat("cgroup ", name));
   }
   if (!options.commit) return absl::OkStatus();
   const absl::Status committed = options.commit();
   if (!committed.ok()) {
-    for (size_t done = changes.size(); done-- > 0;) Undo(name, changes[done]);
+    for (size_t done = changes.size(); done-- > 0;)
+      Undo(dir, name, changes[done]);
   }
   return committed;
+}
+
+absl::StatusOr<std::string> RestoreLimit(int dir, const std::string& file,
+                                         const std::string& before,
+                                         const std::string& actual) {
+  absl::Status status;
+  for (const std::string& line : RepairWrites(file, before, actual)) {
+    status = os::WriteKernelFile(dir, file, line);
+    if (!status.ok()) break;
+  }
+  std::string wanted = before;
+  if (!status.ok() && IsCpuset(file) &&
+      absl::StripAsciiWhitespace(before).empty()) {
+    PINION_ASSIGN_OR_RETURN(const CpuSet all, InForceAbove(dir, file));
+    wanted = all.ToString() + "\n";
+    status = os::WriteKernelFile(dir, file, all.ToString());
+  }
+  PINION_RETURN_IF_ERROR(status);
+  PINION_ASSIGN_OR_RETURN(std::string now, os::ReadFileAt(dir, file));
+  if (SameLimit(wanted, now)) return now;
+  return absl::FailedPreconditionError(
+      absl::StrCat(file, " reads \"", absl::StripAsciiWhitespace(now),
+                   "\" after it was set back"));
 }
 
 }  // namespace pinion::cgroup

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "runtime/cgroup/limit_files.h"
 
 namespace pinion::cgroup {
@@ -24,6 +25,10 @@ struct WriteOptions {
   // memory is reclaimed, and if that is not enough the change is refused,
   // since an undo would not bring back what the OOM killer took.
   bool occupied = false;
+  // Told what each file reads, as the kernel shows it, once its value is in
+  // force; if the application fails later, it does not count. May be empty.
+  std::function<void(const std::string& file, const std::string& text)> noted =
+      nullptr;
   // Called when everything is in force; an error of it undoes everything. May
   // be empty.
   std::function<absl::Status()> commit = nullptr;
@@ -36,6 +41,19 @@ struct WriteOptions {
 absl::Status ApplySettings(int dir, const std::string& name,
                            const std::vector<Setting>& settings,
                            const WriteOptions& options);
+
+// Before memory.max, which reads `now`, is lowered to `limit`: the OOM killer
+// is not to do it. FailedPrecondition: more is in use, also after what can be
+// taken was (if `reclaim`; take_back.h says for how long).
+absl::Status MakeRoom(int dir, const std::string& limit, const std::string& now,
+                      bool reclaim);
+
+// Brings a file that reads `actual` back to what it read before. The kernel
+// does not let a cpuset that is in use be unset again (ENOSPC): it then gets
+// all that the cgroup above has. What the file reads afterwards.
+absl::StatusOr<std::string> RestoreLimit(int dir, const std::string& file,
+                                         const std::string& before,
+                                         const std::string& actual);
 
 }  // namespace pinion::cgroup
 

@@ -25,6 +25,8 @@
 
 namespace pinion::cgroup {
 
+struct Protection;
+
 enum class DriverKind { kSystemd, kCgroupfs };
 
 // What this machine offers; found once at start.
@@ -72,6 +74,14 @@ class PodCgroupDriver {
       const std::string& /*pod_id*/, const std::string& /*cgroup_parent*/,
       const std::string& /*description*/) {
     return os::UniqueFd();
+  }
+
+  // What the pod's cgroup was promised by its files, told to whoever else
+  // writes them: systemd, which sets them back to what it knows at each
+  // daemon-reload. `path` as from PathOf.
+  virtual absl::Status KeepProtection(const std::string& /*path*/,
+                                      const Protection& /*protection*/) {
+    return absl::OkStatus();
   }
 
   // Kills whatever is left inside, removes leaves and the pod's cgroup (and

@@ -9,9 +9,6 @@
 //   CollectMode      a failed scope is forgotten too: nothing piles up
 //   TasksMax         infinity: systemd's default would be a hidden limit on a
 //                    pod; the kubelet limits pids in the slice
-//   MemoryMin, -Low  infinity: lets the leaves' own protection count, bounded
-//                    by the slice's. Right below the root nothing bounds it,
-//                    so there they stay off
 //
 // What is left to systemd's defaults: KillMode=control-group (a `systemctl
 // stop` gives every process SIGTERM, then SIGKILL) and DefaultDependencies=yes
@@ -45,6 +42,7 @@
 #include "os/file.h"
 #include "runtime/cgroup/cgroup_dir.h"
 #include "runtime/cgroup/pod_subtree.h"
+#include "runtime/cgroup/protection.h"
 #include "runtime/cgroup/slice_name.h"
 
 namespace pinion::cgroup {
@@ -53,6 +51,8 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kKillTimeout{10};
+// The values are in the files already.
+constexpr std::chrono::seconds kPropertiesTimeout{5};
 // Where systemd keeps the files of transient units, as long as it knows them.
 constexpr char kTransientDir[] = "/run/systemd/transient/";
 // The kernel gives a user 128 inotify instances by default
@@ -178,6 +178,14 @@ class SystemdDriver final : public PodCgroupDriver {
                         steady_clock::now() + kKillTimeout);
   }
 
+  absl::Status KeepProtection(const std::string& path,
+                              const Protection& protection) override {
+    return bus_->SetUnitProperties(
+        path.substr(path.rfind('/') + 1),
+        {{"MemoryMin", protection.min}, {"MemoryLow", protection.low}},
+        steady_clock::now() + kPropertiesTimeout);
+  }
+
   absl::StatusOr<std::vector<std::string>> ListPods() override {
     return PodIds(options_.hierarchy.root, options_.owner);
   }
@@ -199,18 +207,12 @@ class SystemdDriver final : public PodCgroupDriver {
 
   static std::vector<os::UnitProperty> Properties(
       const std::string& slice, const std::string& description, pid_t monitor) {
-    std::vector<os::UnitProperty> properties = {
-        {"Description", SanitizeDescription(description)},
-        {"Slice", slice},
-        {"PIDs", std::vector<uint32_t>{static_cast<uint32_t>(monitor)}},
-        {"Delegate", true},
-        {"CollectMode", std::string("inactive-or-failed")},
-        {"TasksMax", UINT64_MAX}};
-    if (slice != "-.slice") {
-      properties.push_back({"MemoryMin", UINT64_MAX});
-      properties.push_back({"MemoryLow", UINT64_MAX});
-    }
-    return properties;
+    return {{"Description", SanitizeDescription(description)},
+            {"Slice", slice},
+            {"PIDs", std::vector<uint32_t>{static_cast<uint32_t>(monitor)}},
+            {"Delegate", true},
+            {"CollectMode", std::string("inactive-or-failed")},
+            {"TasksMax", UINT64_MAX}};
   }
 
   absl::Status SetUp(const std::string& path, pid_t monitor) {

@@ -48,18 +48,19 @@ Allocator::Allocator(Topology topology, CpuSet reserved)
     : topology_(std::move(topology)), reserved_(std::move(reserved)) {}
 
 absl::StatusOr<Allocator> Allocator::Create(Topology topology,
-                                            CpuSet reserved) {
+                                            const CpuSet& reserved) {
   if (reserved.empty()) {
     return absl::InvalidArgumentError(
         "no CPU is reserved: the node itself, and containers without CPUs of "
         "their own, need at least one");
   }
-  if (!topology.all().ContainsAll(reserved)) {
+  CpuSet online = reserved & topology.all();
+  if (online.empty()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("the reserved CPUs ", reserved.ToString(),
-                     " are not all online: ", topology.all().ToString()));
+        absl::StrCat("none of the reserved CPUs ", reserved.ToString(),
+                     " is online: ", topology.all().ToString()));
   }
-  return Allocator(std::move(topology), std::move(reserved));
+  return Allocator(std::move(topology), std::move(online));
 }
 
 CpuSet Allocator::Shared() const {
@@ -76,6 +77,10 @@ CpuSet Allocator::Shared() const {
 }
 
 CpuSet Allocator::Free() const { return Shared() - reserved_; }
+
+CpuSet Allocator::FreeFor(const Request& request) const {
+  return request.within ? Free() & *request.within : Free();
+}
 
 std::optional<CpuSet> Allocator::Take(const Request& request,
                                       const CpuSet& free) const {
@@ -115,7 +120,7 @@ std::optional<CpuSet> Allocator::TakeByNode(const Request& request,
 }
 
 absl::Status Allocator::DoesNotFit(const Request& request, bool more) const {
-  const CpuSet free = Free();
+  const CpuSet free = FreeFor(request);
   std::string text =
       absl::StrCat(request.count, more ? " more" : "", " exclusive CPUs",
                    request.own_cores ? " on own cores" : "");
@@ -125,6 +130,10 @@ absl::Status Allocator::DoesNotFit(const Request& request, bool more) const {
     absl::StrAppend(&text, " on one NUMA node");
   }
   absl::StrAppend(&text, " do not fit: ", free.size(), " are free");
+  if (request.within && free != Free()) {
+    absl::StrAppend(&text, " of those that the pod's cgroup can give (",
+                    request.within->ToString(), ")");
+  }
   for (const auto& [node, cpus] : topology_.nodes()) {
     const CpuSet in_node = cpus & free;
     absl::StrAppend(&text, in_node.empty() ? "" : "; node ",
@@ -140,7 +149,7 @@ absl::StatusOr<Grant> Allocator::Allocate(const std::string& owner,
     return found->second;
   }
   PINION_RETURN_IF_ERROR(CheckRequest(topology_, request));
-  const std::optional<CpuSet> taken = TakeByNode(request, Free());
+  const std::optional<CpuSet> taken = TakeByNode(request, FreeFor(request));
   if (!taken) return DoesNotFit(request);
   Grant grant = Split(topology_, *taken, request.count);
   grant.partition = request.partition;
@@ -184,7 +193,7 @@ std::optional<Grant> Allocator::Grow(const Grant& grant,
     return more.count == 0;
   };
   if (add(grant.idle)) return larger;
-  CpuSet free = Free();
+  CpuSet free = FreeFor(request);
   if (request.node) free &= topology_.nodes().at(*request.node);
   // Whoever is on one node stays there, or, where that is no must, tries to.
   CpuSet near;

@@ -38,6 +38,8 @@ struct Request {
   Partition partition = Partition::kNone;
   // The container says itself where its memory comes from.
   bool names_memory = false;
+  // What the cgroup that it will be in can give; none: all.
+  std::optional<CpuSet> within = std::nullopt;
 };
 
 struct Grant {
@@ -52,8 +54,10 @@ struct Grant {
 
 class Allocator {
  public:
-  // InvalidArgument: a reserved CPU that there is not, or none reserved.
-  static absl::StatusOr<Allocator> Create(Topology topology, CpuSet reserved);
+  // Reserved CPUs that are not online are left out (see reserved()).
+  // InvalidArgument: none is left, or none was asked for.
+  static absl::StatusOr<Allocator> Create(Topology topology,
+                                          const CpuSet& reserved);
 
   // The same owner and request again: the same grant. InvalidArgument: nothing
   // is asked for, or a node that there is not; ResourceExhausted: it does not
@@ -88,6 +92,7 @@ class Allocator {
  private:
   Allocator(Topology topology, CpuSet reserved);
 
+  CpuSet FreeFor(const Request& request) const;
   std::optional<CpuSet> Take(const Request& request, const CpuSet& free) const;
   std::optional<CpuSet> TakeOnOneNode(const Request& request,
                                       const CpuSet& free) const;

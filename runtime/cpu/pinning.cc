@@ -1,6 +1,7 @@
 #include "runtime/cpu/pinning.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,11 +10,13 @@
 namespace pinion::cpu {
 
 Pinning::Pinning(Allocator allocator, NumaPolicy numa, Write write,
-                 SetPartition set_partition, metrics::Registry& metrics)
+                 SetPartition set_partition, Available available,
+                 metrics::Registry& metrics)
     : topology_(allocator.topology()),
       numa_(numa),
       write_(std::move(write)),
       set_partition_(std::move(set_partition)),
+      available_(std::move(available)),
       exclusive_(metrics.AddGauge("pinion_cpu_exclusive",
                                   "CPUs that belong to one container each, "
                                   "idle siblings included.")),
@@ -48,6 +51,23 @@ Pinning::Change Pinning::Wanted(const std::string& owner,
     }
   }
   return change;
+}
+
+void Pinning::Shelter(Change& change) const {
+  // A partition's CPUs are its own: the cgroups above have them no more.
+  if (change.partition != Partition::kNone || !change.partitioned.empty()) {
+    return;
+  }
+  const auto available = available_in_.find(change.pod_cgroup);
+  if (available == available_in_.end() ||
+      !(change.cpus & available->second).empty()) {
+    return;
+  }
+  CpuSet left = allocator_.Shared() & available->second;
+  if (left.empty()) return;
+  change.cpus = std::move(left);
+  change.mems = CpuSet();
+  change.exclusive = false;
 }
 
 absl::Status Pinning::EndPartition(const Change& change) {
@@ -142,6 +162,7 @@ absl::Status Pinning::SpreadLocked() {
     for (const auto& [owner, leaf] : leaves_) {
       Change change = Wanted(owner, leaf.pod_cgroup);
       change.partitioned = leaf.partition;
+      Shelter(change);
       if (leaf.written == change.cpus) continue;
       change.leaves = !leaf.written || !leaf.partition.empty() ||
                       !change.cpus.ContainsAll(*leaf.written);
@@ -161,6 +182,24 @@ absl::Status Pinning::SpreadLocked() {
 
 absl::Status Pinning::Spread() {
   const absl::MutexLock lock(&spreading_);
+  return SpreadLocked();
+}
+
+absl::Status Pinning::Follow() {
+  const absl::MutexLock lock(&spreading_);
+  std::set<std::string> pods;
+  {
+    const absl::MutexLock memory(&mutex_);
+    for (const auto& [owner, leaf] : leaves_) pods.insert(leaf.pod_cgroup);
+  }
+  std::map<std::string, CpuSet> now;
+  for (const std::string& pod : pods) {
+    if (auto cpus = available_(pod)) now[pod] = *std::move(cpus);
+  }
+  {
+    const absl::MutexLock memory(&mutex_);
+    available_in_ = std::move(now);
+  }
   return SpreadLocked();
 }
 
@@ -237,9 +276,11 @@ void Pinning::Watch(const std::string& owner, const std::string& pod_cgroup,
 absl::Status Pinning::Enter(const std::string& owner,
                             const std::string& pod_cgroup) {
   const absl::MutexLock lock(&spreading_);
+  const std::optional<CpuSet> available = available_(pod_cgroup);
   Change change;
   {
     const absl::MutexLock memory(&mutex_);
+    if (available) available_in_[pod_cgroup] = *available;
     leaves_[owner] = {pod_cgroup, std::nullopt, CpuSet()};
     change = Wanted(owner, pod_cgroup);
   }

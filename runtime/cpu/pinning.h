@@ -43,6 +43,10 @@ class Pinning {
       const std::string& pod_cgroup, const std::string& leaf,
       const CpuSet& cpus, Partition partition)>;
 
+  // What a pod's cgroup has now (cpuset.cpus.effective); none: not to be read.
+  using Available =
+      std::function<std::optional<CpuSet>(const std::string& pod_cgroup)>;
+
   struct Pools {
     CpuSet reserved;
     CpuSet shared;
@@ -52,7 +56,8 @@ class Pinning {
   // `numa` is that of every request. For the gauges pinion_cpu_exclusive and
   // pinion_cpu_shared_pool: `metrics`, which outlives the object.
   Pinning(Allocator allocator, NumaPolicy numa, Write write,
-          SetPartition set_partition, metrics::Registry& metrics);
+          SetPartition set_partition, Available available,
+          metrics::Registry& metrics);
 
   // Exclusive CPUs; everybody else has left them when it returns. Errors are
   // the allocator's, or that somebody cannot leave; nothing changes then.
@@ -99,6 +104,12 @@ class Pinning {
   // all were tried.
   absl::Status Spread() ABSL_LOCKS_EXCLUDED(spreading_, mutex_);
 
+  // Looks at what the pods' cgroups have now, which a slice above may change,
+  // and spreads. Who has lost all of its CPUs so is put on those of the pool
+  // that are left (the kernel would put it on anybody's), and back when there
+  // are some again.
+  absl::Status Follow() ABSL_LOCKS_EXCLUDED(spreading_, mutex_);
+
   // The monitor's leaf of a pod: reserved CPUs only.
   absl::Status KeepMonitor(const std::string& pod_cgroup)
       ABSL_LOCKS_EXCLUDED(mutex_);
@@ -128,6 +139,8 @@ class Pinning {
 
   Change Wanted(const std::string& owner, const std::string& pod_cgroup) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Where all of these are lost: those that it may be on meanwhile.
+  void Shelter(Change& change) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Before its CPUs change, and where the leaf is gone.
   absl::Status EndPartition(const Change& change)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(spreading_) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -151,6 +164,7 @@ class Pinning {
   const NumaPolicy numa_;
   const Write write_;
   const SetPartition set_partition_;
+  const Available available_;
   metrics::Gauge& exclusive_;
   metrics::Gauge& shared_pool_;
 
@@ -159,6 +173,8 @@ class Pinning {
   mutable absl::Mutex mutex_;
   Allocator allocator_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Leaf> leaves_ ABSL_GUARDED_BY(mutex_);
+  // Of pods' cgroups, when they were last looked at.
+  std::map<std::string, CpuSet> available_in_ ABSL_GUARDED_BY(mutex_);
   // Partitions of leaves that were forgotten.
   std::vector<Change> forgotten_ ABSL_GUARDED_BY(mutex_);
 };

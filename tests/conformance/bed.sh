@@ -7,7 +7,8 @@
 #   PINION_BIN        where piniond is (default build/bin)
 #   BED_ENDPOINT      test a runtime that runs already at this unix:// address
 #                     with BED_HOSTS_PORT's registry (to try the bed on a peer)
-#   bed_network=cni   pods get their network from Debian's CNI plugins
+#   bed_network=MODE  network.mode: macvlan (the default), ipvlan (in the VM), or
+#                     cni: from Debian's CNI plugins
 #   CI=true           what would be skipped fails instead
 
 # shellcheck disable=SC2034  # Used by those who source this.
@@ -155,7 +156,7 @@ bed_init_pid() {
 
 bed_network_config() {
   if [[ ${bed_network:-macvlan} != cni ]]; then
-    printf '%s\n' 'mode = "macvlan"' 'parent = "auto"' \
+    printf '%s\n' "mode = \"${bed_network:-macvlan}\"" 'parent = "auto"' \
       'range = "10.88.0.0/24"'
     return
   fi

@@ -63,7 +63,7 @@ void DaemonBed::EnterTestHost() {
   in_test_host = true;
 }
 
-DaemonBed::DaemonBed(const std::string& extra_toml) {
+DaemonBed::DaemonBed(const std::string& extra_toml, const std::string& range) {
   if (!in_test_host) GiveUp("EnterTestHost comes first");
   char name[] = "/tmp/pn-bed-XXXXXX";
   if (mkdtemp(name) == nullptr) GiveUp("mkdtemp");
@@ -71,7 +71,7 @@ DaemonBed::DaemonBed(const std::string& extra_toml) {
   cgroup_parent_ = "/pinion-test-" + dir_.substr(dir_.size() - 6);
   fs::create_directories(dir_ + "/state");
   fs::create_directories(dir_ + "/logs");
-  WriteConfig(extra_toml);
+  WriteConfig(extra_toml, range);
   Start();
   StartOver();
 }
@@ -149,14 +149,15 @@ void DaemonBed::CheckInvariant() {
   EXPECT_EQ(difference, "") << "left behind (invariant L)";
 }
 
-void DaemonBed::WriteConfig(const std::string& extra_toml) {
+void DaemonBed::WriteConfig(const std::string& extra_toml,
+                            const std::string& range) {
   std::ofstream(dir_ + "/pinion.toml")
       << "log_level = \"debug\"\n"
       << "[metrics]\naddress = \"127.0.0.1:0\"\n"
       << "[cgroup]\ndriver = \"cgroupfs\"\n"
       << "default_parent = \"" << cgroup_parent_ << "\"\n"
       << "missing_controllers = \"ignore\"\n"
-      << "[network]\nrange = \"10.88.0.0/22\"\n"
+      << "[network]\nrange = \"" << range << "\"\n"
       << extra_toml;
 }
 

@@ -35,9 +35,11 @@ class DaemonBed {
 
   static void EnterTestHost();
 
-  // `extra_toml` is added to the configuration. Exits the program with a
-  // message if the bed cannot be made: nothing can be tested then.
-  explicit DaemonBed(const std::string& extra_toml = "");
+  // `extra_toml` is added to the configuration, which ends with [network] and
+  // its `range`. Exits the program with a message if the bed cannot be made:
+  // nothing can be tested then.
+  explicit DaemonBed(const std::string& extra_toml = "",
+                     const std::string& range = "10.88.0.0/22");
   ~DaemonBed();
 
   // Another image of the kit (`registry images`), before the test makes
@@ -98,7 +100,7 @@ class DaemonBed {
                 const std::string& container_name) const;
 
  private:
-  void WriteConfig(const std::string& extra_toml);
+  void WriteConfig(const std::string& extra_toml, const std::string& range);
   testing_support::InvariantOptions WhatMustStay() const;
   void CheckInvariant();
   void ImportImage(const std::string& reference);

@@ -93,6 +93,9 @@ namespace pinion::cgroup {
 using testing_support::FakeKernel;
 
 class DeviceFilters {};
+class DriftGuard {};
+class LimitBook {};
+class Promises {};
 
 namespace {
 
@@ -125,6 +128,13 @@ ContainerCgroups::ContainerCgroups(Hierarchy hierarchy,
 
 ContainerCgroups::~ContainerCgroups() = default;
 
+absl::Status ContainerCgroups::StartGuard() { return absl::OkStatus(); }
+void ContainerCgroups::GuardPod(const std::string&) {}
+void ContainerCgroups::Guard(const std::string&, const std::string&,
+                             const state::Resources&) {}
+bool ContainerCgroups::Unguard(const std::string&) { return false; }
+void ContainerCgroups::LowerProtection(const std::string&) {}
+
 absl::Status ContainerCgroups::Check(const state::Resources&) const {
   return absl::OkStatus();
 }
@@ -154,6 +164,11 @@ absl::StatusOr<CpuSet> ContainerCgroups::SetCpus(const std::string& pod_path,
     return absl::NotFoundError("no such cgroup");
   }
   return cpus;
+}
+
+absl::Status ContainerCgroups::FreeMemoryNodes(const std::string&,
+                                               const std::string&) {
+  return FakeKernel::Get().Call();
 }
 
 absl::Status CheckPartitions(int) { return FakeKernel::Get().Call(); }

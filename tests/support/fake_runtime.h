@@ -66,6 +66,7 @@ class FakeRuntime : public runtime::Runtime {
   absl::StatusOr<std::string> CreateContainer(
       const std::string& pod_id, const state::ContainerSpec& spec) override;
   absl::Status StartContainer(const std::string& id) override;
+  void EndWaits() override {}
   absl::Status StopContainer(const std::string& id,
                              std::chrono::seconds grace) override;
   absl::Status RemoveContainer(const std::string& id) override;

@@ -211,6 +211,8 @@ int FakeSystemd::Handle(Client& client, sd_bus_message* call) {
     r = Start(client, call);
   } else if (member == "StopUnit") {
     r = Stop(client, call);
+  } else if (member == "SetUnitProperties") {
+    r = Set(call);
   } else if (member == "ResetFailedUnit") {
     const char* name = nullptr;
     sd_bus_message_read(call, "s", &name);
@@ -228,6 +230,16 @@ int FakeSystemd::Handle(Client& client, sd_bus_message* call) {
   return r < 0 ? r : 1;
 }
 
+void FakeSystemd::ReadProperties(sd_bus_message* call, Unit* unit) {
+  sd_bus_message_enter_container(call, 'a', "(sv)");
+  while (sd_bus_message_enter_container(call, 'r', "sv") > 0) {
+    const char* key = nullptr;
+    sd_bus_message_read(call, "s", &key);
+    unit->properties[key] = ReadVariant(call);
+    sd_bus_message_exit_container(call);
+  }
+}
+
 int FakeSystemd::Start(Client& client, sd_bus_message* call) {
   const char* name = nullptr;
   const char* mode = nullptr;
@@ -242,15 +254,23 @@ int FakeSystemd::Start(Client& client, sd_bus_message* call) {
   }
   Unit unit;
   if (faults_.job_result != "done") unit.active = "failed";
-  sd_bus_message_enter_container(call, 'a', "(sv)");
-  while (sd_bus_message_enter_container(call, 'r', "sv") > 0) {
-    const char* key = nullptr;
-    sd_bus_message_read(call, "s", &key);
-    unit.properties[key] = ReadVariant(call);
-    sd_bus_message_exit_container(call);
-  }
+  ReadProperties(call, &unit);
   units_[name] = unit;
   return ReplyJob(client, call, name);
+}
+
+int FakeSystemd::Set(sd_bus_message* call) {
+  const char* name = nullptr;
+  int runtime = 0;
+  sd_bus_message_read(call, "sb", &name, &runtime);
+  const auto unit = units_.find(name);
+  if (unit == units_.end()) {
+    return sd_bus_reply_method_errorf(
+        call, "org.freedesktop.systemd1.NoSuchUnit", "none");
+  }
+  unit->second.properties["runtime"] = runtime != 0 ? "true" : "false";
+  ReadProperties(call, &unit->second);
+  return sd_bus_reply_method_return(call, nullptr);
 }
 
 int FakeSystemd::Stop(Client& client, sd_bus_message* call) {

@@ -77,6 +77,8 @@ class FakeSystemd {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   int Stop(Client& client, sd_bus_message* call)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  int Set(sd_bus_message* call) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static void ReadProperties(sd_bus_message* call, Unit* unit);
   int GetAll(sd_bus_message* call) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsStuck(const std::string& unit) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -13,6 +13,8 @@
 
 #include <array>
 
+#include "tests/support/eventually.h"
+
 namespace pinion::testing_support {
 namespace {
 
@@ -61,11 +63,24 @@ os::UniqueFd TcpSocket(const Endpoint& endpoint, std::chrono::seconds wait) {
 TestHost::TestHost() : thread_([this] { Loop(); }) {
   Run([this] {
     if (unshare(CLONE_NEWNET) != 0) Die("unshare CLONE_NEWNET");
-    netns_.Reset(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
-    if (!netns_.valid()) Die("open /proc/thread-self/ns/net");
-    route_.Reset(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
-    if (!route_.valid()) Die("socket AF_NETLINK");
+    OpenNamespace();
   });
+}
+
+TestHost::TestHost(const std::string& netns_path)
+    : thread_([this] { Loop(); }) {
+  Run([this, &netns_path] {
+    const os::UniqueFd netns(open(netns_path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (setns(netns.get(), CLONE_NEWNET) != 0) Die("enter " + netns_path);
+    OpenNamespace();
+  });
+}
+
+void TestHost::OpenNamespace() {
+  netns_.Reset(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+  if (!netns_.valid()) Die("open /proc/thread-self/ns/net");
+  route_.Reset(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  if (!route_.valid()) Die("socket AF_NETLINK");
 }
 
 TestHost::~TestHost() {
@@ -122,6 +137,21 @@ void Connect(TestHost& a, TestHost& b, const std::string& name) {
           there);
   a.Shell("ip link set " + name + " up");
   b.Shell("ip link set " + name + " up");
+}
+
+void AddAddress(TestHost& host, const std::string& device,
+                const std::string& prefix) {
+  const bool v6 = prefix.find(':') != std::string::npos;
+  host.Shell("ip address replace " + prefix + " dev " + device +
+             (v6 ? " nodad" : ""));
+  const std::string list =
+      std::string("ip ") + (v6 ? "-6" : "-4") + " route show table local";
+  const std::string wanted =
+      "local " + prefix.substr(0, prefix.find('/')) + " ";
+  if (!Eventually(
+          [&] { return host.Shell(list).find(wanted) != std::string::npos; })) {
+    Die("the address " + prefix + " is not used");
+  }
 }
 
 bool Reaches(TestHost& from, TestHost& to, const std::string& address,

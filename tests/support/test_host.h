@@ -23,6 +23,8 @@ class TestHost {
  public:
   // Ends the program if the namespace cannot be made.
   TestHost();
+  // A network namespace that is there already, by its path in /proc: a pod's.
+  explicit TestHost(const std::string& netns_path);
   ~TestHost();
   TestHost(const TestHost&) = delete;
   TestHost& operator=(const TestHost&) = delete;
@@ -39,6 +41,7 @@ class TestHost {
 
  private:
   void Loop();
+  void OpenNamespace();
 
   os::UniqueFd netns_;
   os::UniqueFd route_;
@@ -51,6 +54,12 @@ class TestHost {
 
 // Joins two hosts by a cable: a veth pair, both ends named `name`, up.
 void Connect(TestHost& a, TestHost& b, const std::string& name);
+
+// Gives a device an address ("fd00::1/64") and waits until the host knows it
+// as its own: with an IPv6 address that is some time after, from a work queue,
+// even without a duplicate probe. Ends the program if that does not happen.
+void AddAddress(TestHost& host, const std::string& device,
+                const std::string& prefix);
 
 // Whether `from` gets a TCP connection to `address` and one byte over it
 // within `limit`; `to` is the host that listens there. The limit has room for

@@ -9,11 +9,13 @@ import time
 
 import ipam
 import load
+import network
 import pods
 import pull
 from host import Host, Problem
 
-BENCHMARKS = {"pods": pods, "pull": pull, "load": load, "ipam": ipam}
+BENCHMARKS = {"pods": pods, "pull": pull, "load": load, "ipam": ipam,
+              "network": network}
 
 
 def machine():

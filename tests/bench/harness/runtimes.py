@@ -87,19 +87,22 @@ range = "10.128.0.0/18"
 """
 
 
-def start_pinion(host, hosts, label="pinion"):
+def start_pinion(host, hosts, label="pinion", config=PINION_CONFIG,
+                 netns=None):
+    """piniond; in the network namespace with this path, if one is given."""
     say(f"start {label}")
     program = binaries() / "piniond"
     if not program.exists():
         raise Problem(f"{program} is missing: build first (./dev build)")
     place = directory(host, label)
-    config = place / "pinion.toml"
-    config.write_text(PINION_CONFIG.format(hosts=hosts))
+    config_file = place / "pinion.toml"
+    config_file.write_text(config.format(hosts=hosts))
     socket = f"/run/{label}.sock"
     log = place / "log"
     tree = host.make_tree(label)
+    enter = ["nsenter", f"--net={netns}"] if netns else []
     process = host.start_in_tree(
-        tree, 'exec "$@"', log, program, "--config", config,
+        tree, 'exec "$@"', log, *enter, program, "--config", config_file,
         "--root", place / "root", "--state", f"/run/{label}",
         "--socket", socket)
     await_socket(process, socket, log)

@@ -14,6 +14,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "admin.pb.h"
 #include "base/cpu_set.h"
 #include "tests/support/daemon_bed.h"
@@ -84,6 +85,31 @@ class CpusTest : public ::testing::Test {
       (*pod_config_.mutable_annotations())["cpu.pinion.dev/" + key] = value;
     }
     pod_ = bed_.RunPod(pod_config_);
+  }
+
+  // A restart with another cpu.policy than the one it has.
+  void Restart(const std::string& from, const std::string& to) {
+    const std::string path = bed_.dir() + "/pinion.toml";
+    std::ifstream stream(path);
+    const std::string toml((std::istreambuf_iterator<char>(stream)),
+                           std::istreambuf_iterator<char>());
+    const auto policy = [](const std::string& name) {
+      return absl::StrCat("policy = \"", name, "\"");
+    };
+    ASSERT_THAT(toml, HasSubstr(policy(from)));
+    std::ofstream(path) << absl::StrReplaceAll(toml,
+                                               {{policy(from), policy(to)}});
+    bed_.Kill();
+    bed_.Start();
+    EXPECT_EQ(Cpus().policy(), to);
+  }
+
+  absl::Status Update(const cri::LinuxContainerResources& resources) {
+    cri::UpdateContainerResourcesRequest request;
+    request.set_container_id(id_);
+    *request.mutable_linux() = resources;
+    cri::UpdateContainerResourcesResponse response;
+    return bed_.client().Call(request, &response);
   }
 
   DaemonBed bed_;
@@ -158,6 +184,57 @@ TEST_F(CpusTest, OnesThatEndedWhileNoDaemonRanGiveThemBack) {
   bed_.Start();
   EXPECT_TRUE(testing_support::Eventually(
       [this] { return Cpus().owners_size() == 0; }));
+}
+
+// Whoever changed a container's CPUs while nobody pinned is obeyed.
+TEST_F(CpusTest, AGrantIsLostToWhatWasAskedForMeanwhile) {
+  RunPod("between");
+  ASSERT_TRUE(Create(100000).ok());
+  bed_.StartContainer(id_);
+  Restart("static", "none");
+  Restart("none", "static");
+  EXPECT_EQ(Cpus().owners_size(), 1) << "nothing was changed";
+  const std::string shared = Cpus().shared();
+
+  cri::LinuxContainerResources named;
+  named.set_cpuset_cpus("0");
+  cri::LinuxContainerResources half;
+  half.set_cpu_quota(50000);
+  for (const auto& resources : {named, half}) {
+    Restart("static", "none");
+    ASSERT_TRUE(Update(resources).ok());
+    Restart("none", "static");
+    EXPECT_EQ(Cpus().owners_size(), 0) << resources.DebugString();
+    EXPECT_NE(Cpus().shared(), shared);
+    bed_.Kill();
+    bed_.Start();
+    EXPECT_EQ(Cpus().owners_size(), 0) << "and the record says so";
+    // For the other way of losing it.
+    ASSERT_TRUE(Create(100000).ok());
+    bed_.StartContainer(id_);
+    EXPECT_EQ(Cpus().owners_size(), 1);
+  }
+}
+
+TEST_F(CpusTest, WhoseCallerNamesCpusOfAnotherIsShownBesideIt) {
+  RunPod("pinned");
+  ASSERT_TRUE(Create(100000).ok());
+  const std::string owner = id_;
+  EXPECT_EQ(Cpus().owners(0).shared_with_size(), 0);
+  ASSERT_TRUE(Create(0).ok());
+  bed_.StartContainer(id_);
+  EXPECT_EQ(Cpus().owners(0).shared_with_size(), 0) << "of the pool";
+  cri::LinuxContainerResources named;
+  named.set_cpuset_cpus(Cpus().owners(0).cpus());
+  ASSERT_TRUE(Update(named).ok());
+  const auto cpus = Cpus();
+  ASSERT_EQ(cpus.owners_size(), 1);
+  EXPECT_EQ(cpus.owners(0).container_id(), owner);
+  ASSERT_EQ(cpus.owners(0).shared_with_size(), 1);
+  EXPECT_THAT(cpus.owners(0).shared_with(0), HasSubstr("/pinned/app1"));
+  named.set_cpuset_cpus("0");
+  ASSERT_TRUE(Update(named).ok());
+  EXPECT_EQ(Cpus().owners(0).shared_with_size(), 0);
 }
 
 TEST_F(CpusTest, AnnotationsAskAndAreChecked) {

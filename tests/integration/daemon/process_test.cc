@@ -19,6 +19,7 @@
 #include <string>
 
 #include "absl/algorithm/container.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "daemon/config_file.h"
@@ -165,10 +166,35 @@ TEST_F(ProcessTest, PinningIsServedOrRefusedAsTheControllersAllow) {
     EXPECT_THAT(*metrics, HasSubstr("pinion_cpu_exclusive 0"));
     return;
   }
-  const Outcome outcome = RunProgram(Words());
-  EXPECT_EQ(outcome.exit_code, 1);
-  EXPECT_THAT(outcome.output,
-              HasSubstr("cpu.policy = \"static\" needs the cpuset controller"));
+  for (const auto& words : {Words(), Words({"--check-config"})}) {
+    const Outcome outcome = RunProgram(words);
+    EXPECT_EQ(outcome.exit_code, 1);
+    EXPECT_THAT(
+        outcome.output,
+        HasSubstr("cpu.policy = \"static\" needs the cpuset controller"));
+  }
+}
+
+TEST_F(ProcessTest, ReservedCpusThatCannotBeAreRefused) {
+  const auto present =
+      os::ReadFileAt(AT_FDCWD, "/sys/devices/system/cpu/present");
+  ASSERT_TRUE(present.ok()) << present.status();
+  for (const auto& [reserved, error] :
+       {std::pair<std::string, std::string>(
+            "0,8191",
+            "\"0,8191\" names CPUs that this machine does not have: "
+            "8191; name some of "),
+        std::pair<std::string, std::string>(
+            std::string(absl::StripAsciiWhitespace(*present)),
+            "none is left for containers")}) {
+    WriteConfig("", absl::StrCat("[cpu]\npolicy = \"static\"\nreserved = \"",
+                                 reserved, "\"\n"));
+    for (const auto& words : {Words(), Words({"--check-config"})}) {
+      const Outcome outcome = RunProgram(words);
+      EXPECT_EQ(outcome.exit_code, 1);
+      EXPECT_THAT(outcome.output, HasSubstr(error));
+    }
+  }
 }
 
 TEST_F(ProcessTest, CheckConfigDoesNotPraiseAFileThatIsNotThere) {
@@ -230,6 +256,23 @@ TEST_F(ProcessTest, VersionAndHelp) {
   const Outcome help = RunProgram({BinaryPath("piniond"), "--help"});
   EXPECT_EQ(help.exit_code, 0);
   EXPECT_THAT(help.output, HasSubstr("--check-config"));
+}
+
+TEST_F(ProcessTest, OutputThatCannotBeWrittenIsAnError) {
+  for (const auto& words : {Words({"--check-config"}),
+                            {BinaryPath("piniond"), "--help"},
+                            {BinaryPath("piniond"), "--version"}}) {
+    for (const auto& [redirection, error] :
+         {std::pair(">/dev/full", "ENOSPC"), std::pair(">&-", "EBADF")}) {
+      std::vector<std::string> shell = {
+          "sh", "-c", absl::StrCat("exec \"$@\" ", redirection), "sh"};
+      shell.insert(shell.end(), words.begin(), words.end());
+      const Outcome outcome = RunProgram(shell);
+      EXPECT_EQ(outcome.exit_code, 1) << words.back() << redirection;
+      EXPECT_EQ(outcome.output,
+                absl::StrCat("piniond: write standard output: ", error, "\n"));
+    }
+  }
 }
 
 TEST_F(ProcessTest, SecondDaemonOnTheSameRootOrStateIsRefused) {

@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "tests/support/daemon_bed.h"
+#include "tests/support/eventually.h"
 #include "tests/support/http_server.h"
 #include "tests/support/tar_builder.h"
 #include "tests/support/test_image.h"
@@ -226,6 +227,38 @@ TEST_F(PromisesTest, AFailedReopenLeavesNoNewFileAndTheOldLog) {
   std::filesystem::remove(log);
   EXPECT_TRUE(Call<cri::ReopenContainerLogResponse>(reopen).ok());
   EXPECT_TRUE(std::filesystem::exists(log));
+}
+
+// A grace may be minutes long; a daemon that is to end does not wait for it,
+// and does not cut it short either.
+TEST_F(PromisesTest, AStopThatWaitsDoesNotHoldUpTheDaemonsEnd) {
+  const auto config = bed_.PodConfig("pod");
+  const std::string pod = bed_.RunPod(config);
+  const std::string id = bed_.RunContainer(
+      pod, config,
+      bed_.ContainerConfig("app", {"sh", "-c",
+                                   "trap 'echo told' TERM; echo up; "
+                                   "while :; do sleep 1 & wait $!; done"}));
+  const auto says = [&](const std::string& line) {
+    return testing_support::Eventually([&] {
+      const auto lines = bed_.LogLines("pod", "app");
+      return !lines.empty() && lines.back() == line;
+    });
+  };
+  ASSERT_TRUE(says("up"));
+  cri::StopContainerRequest stop;
+  stop.set_container_id(id);
+  stop.set_timeout(600);
+  auto call = std::async(std::launch::async, [&] {
+    return Call<cri::StopContainerResponse>(stop, std::chrono::minutes(5));
+  });
+  ASSERT_TRUE(says("told"));
+  EXPECT_EQ(bed_.Terminate(), 0);
+  const absl::Status status = call.get();
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("piniond is stopping"));
+  bed_.Start();
+  EXPECT_EQ(bed_.Status(id).state(), cri::CONTAINER_RUNNING);
 }
 
 // RuntimeClass handlers, pinned images: both from the configuration.

@@ -170,6 +170,16 @@ TEST_F(TopTest, OneTableWithoutATerminal) {
   const Outcome one =
       RunProgram(Words({idle_.substr(0, 12), "--interval=0.1"}));
   EXPECT_THAT(one.output, HasSubstr("1 pod, 1 container"));
+  const Outcome named =
+      RunProgram(Words({"test/idle", "--interval=0.1", "-c"}));
+  EXPECT_EQ(named.exit_code, 0) << named.output;
+  EXPECT_THAT(named.output, HasSubstr("1 pod, 1 container"));
+  EXPECT_THAT(named.output, HasSubstr("  sleeper "));
+  EXPECT_EQ(RunProgram(Words({"test/nobody"})).exit_code, 1);
+  EXPECT_EQ(RunProgram({BinaryPath("pinionctl"), "--socket", bed_.socket(),
+                        "timeline", "test/idle"})
+                .exit_code,
+            0);
   const Outcome none = RunProgram(Words({std::string(64, '0')}));
   EXPECT_EQ(none.exit_code, 1);
   EXPECT_THAT(none.output, HasSubstr("pinionctl: "));

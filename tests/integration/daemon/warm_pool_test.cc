@@ -92,6 +92,28 @@ TEST(WarmPoolTest, APodsMonitorIsACopyOfTheTemplate) {
   EXPECT_EQ(TemplateOf(bed), source) << "it is copied, not used up";
 }
 
+TEST(WarmPoolTest, NoPodHeedsRoutersMadeAheadOrNot) {
+  for (const char* size : {"0", "2"}) {
+    DaemonBed bed("[runtime]\nwarm_pods = " + std::string(size) +
+                  "\nallowed_unsafe_sysctls = [\"net.ipv6.conf.*\"]\n");
+    if (*size != '0') AwaitTemplate(bed);
+    const std::string setting = "net.ipv6.conf.default.accept_ra";
+    for (const std::string wish : {"", "2"}) {
+      auto config = bed.PodConfig("pod" + wish);
+      if (!wish.empty()) {
+        (*config.mutable_linux()->mutable_sysctls())[setting] = wish;
+      }
+      const std::string pod = bed.RunPod(config);
+      const std::string id = bed.RunContainer(
+          pod, config, bed.ContainerConfig("app", {"sleep", "1000"}));
+      const auto result =
+          bed.Exec(id, {"cat", "/proc/sys/net/ipv6/conf/eth0/accept_ra"});
+      EXPECT_EQ(result.stdout(), wish.empty() ? "0\n" : wish + "\n")
+          << result.stderr() << "with warm_pods = " << size;
+    }
+  }
+}
+
 TEST(WarmPoolTest, HostNetworkAndASharedPidNamespaceWork) {
   DaemonBed bed;
   const pid_t source = AwaitTemplate(bed);

@@ -169,7 +169,8 @@ TEST_F(TemplateTest, ACopyRunsContainersAndReportsTheirEnd) {
 }
 
 TEST_F(TemplateTest, ACopyEntersTheNetworkNamespaceItIsGiven) {
-  const auto network = os::NewNetworkNamespace();
+  const auto network =
+      os::NewNetworkNamespace(os::RouterAdvertisements::kIgnored);
   ASSERT_TRUE(network.ok()) << network.status();
   StartTemplate();
   StartCopy();

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include <fstream>
+#include <thread>
 
 #include "base/json.h"
 #include "tests/integration/network/network_bed.h"
@@ -54,7 +55,15 @@ class CniTest : public NetworkTest {
     std::filesystem::permissions(path, std::filesystem::perms::all);
   }
 
+  // But for those of the background.
   std::vector<std::string> Calls() {
+    std::vector<std::string> lines;
+    for (const std::string& line : AllCalls()) {
+      if (line.rfind("STATUS", 0) != 0) lines.push_back(line);
+    }
+    return lines;
+  }
+  std::vector<std::string> AllCalls() {
     std::ifstream file(dir_ + "/calls");
     std::vector<std::string> lines;
     for (std::string line; std::getline(file, line);) lines.push_back(line);
@@ -258,6 +267,9 @@ TEST_F(CniTest, GarbageIsCollectedAndLivePodsAreChecked) {
 TEST_F(CniTest, ReadinessSaysWhatIsMissing) {
   ASSERT_TRUE(Start().ok());
   EXPECT_EQ(network_->GetReadiness().reason, "CniConfigMissing");
+  // A directory is no file, whatever its name.
+  std::filesystem::create_directory(options_.cni_conf_dir + "/05.conf");
+  EXPECT_EQ(network_->GetReadiness().reason, "CniConfigMissing");
   Configure("{");
   EXPECT_EQ(network_->GetReadiness().reason, "CniConfigInvalid");
   EXPECT_THAT(network_->GetReadiness().message, HasSubstr("10-x.conflist"));
@@ -268,6 +280,117 @@ TEST_F(CniTest, ReadinessSaysWhatIsMissing) {
   // The first by name counts.
   Configure("{", "00-y");
   EXPECT_EQ(network_->GetReadiness().reason, "CniConfigInvalid");
+}
+
+// Of the version that the configuration has; without running it when asked.
+TEST_F(CniTest, ReadinessIsWhatPluginsSay) {
+  Configure(R"({"cniVersion": "1.1.0", "name": "n", "plugins": [
+      {"type": "noted"}, {"type": "moody"}]})");
+  AddScript("noted", "");
+  AddScript("moody", "[ -e " + dir_ + R"(/well ] && exit 0
+      echo '{"code": 50, "msg": "the agent is not up"}'; exit 1)");
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(Eventually([&] {
+    return network_->GetReadiness().reason == "CniPluginNotReady";
+  })) << network_->GetReadiness().reason;
+  EXPECT_THAT(network_->GetReadiness().message,
+              HasSubstr("/bin/moody STATUS: the agent is not up"));
+  for (int i = 0; i < 1000; ++i) (void)network_->GetReadiness();
+  EXPECT_LT(AllCalls().size(), 20u);
+  std::ofstream(dir_ + "/well") << "";
+  EXPECT_TRUE(Eventually([&] { return network_->GetReadiness().ready; }));
+  // Before 1.1.0 there is no such question.
+  std::filesystem::remove(dir_ + "/well");
+  Configure(R"({"cniVersion": "1.0.0", "name": "n", "type": "moody"})");
+  EXPECT_TRUE(network_->GetReadiness().ready);
+}
+
+// Debian's plugins speak 0.3.0 to 1.0.0: of what the list offers that is it.
+TEST_F(CniTest, TheHighestVersionThatAllSpeakIsTaken) {
+  ConfigureBridge();
+  std::string text;
+  std::getline(std::ifstream(options_.cni_conf_dir + "/10-x.conflist"), text,
+               '\0');
+  text.insert(1, R"("cniVersions": ["0.4.0", "1.0.0", "1.1.0"], )");
+  Configure(text);
+  ASSERT_TRUE(Start().ok());
+  EXPECT_TRUE(Eventually([&] { return network_->GetReadiness().ready; }));
+  Pod pod;
+  const auto addresses = Attach(pod.Request());
+  ASSERT_TRUE(addresses.ok()) << addresses.status();
+  const std::string kept = node_.Shell("cat " + options_.cni_state_dir + "/*");
+  EXPECT_THAT(kept, HasSubstr(R"("cniVersion": "1.0.0")"));
+  EXPECT_THAT(kept, Not(HasSubstr("1.1.0")));
+  EXPECT_TRUE(Detach(pod.id).ok());
+  EXPECT_EQ(Leases(), 0u);
+
+  AddScript("modern", R"(echo '{"supportedVersions": ["1.1.0"],
+      "ips": [{"address": "10.1.1.1/24"}]}')");
+  Configure(R"({"cniVersion": "0.4.0", "cniVersions": ["1.0.0", "1.1.0", "9"],
+      "name": "n", "plugins": [{"type": "modern"}]})");
+  Pod other;
+  ASSERT_TRUE(Attach(other.Request()).ok());
+  EXPECT_THAT(Calls().back(), HasSubstr(R"("cniVersion":"1.1.0")"));
+  // Asked once, not for each pod.
+  const size_t calls = Calls().size();
+  Pod third;
+  ASSERT_TRUE(Attach(third.Request()).ok());
+  EXPECT_EQ(Calls().size(), calls + 1);
+
+  Configure(R"({"cniVersion": "0.4.0", "cniVersions": ["1.0.0"],
+      "name": "n", "plugins": [{"type": "modern"}]})");
+  Pod none;
+  EXPECT_THAT(Attach(none.Request()).status().message(),
+              HasSubstr("the plugin modern speaks 1.1.0, the configuration "
+                        "0.4.0, 1.0.0"));
+}
+
+// What an add-on copies there after a reboot.
+TEST_F(CniTest, APluginThatComesLateIsAskedForItsVersionsThen) {
+  Configure(R"({"cniVersion": "1.0.0", "cniVersions": ["1.1.0"],
+      "name": "n", "plugins": [{"type": "late"}]})");
+  ASSERT_TRUE(Start().ok());
+  Pod early;
+  EXPECT_FALSE(Attach(early.Request()).ok());
+  AddScript("late", R"(echo '{"supportedVersions": ["1.0.0"],
+      "ips": [{"address": "10.1.1.1/24"}]}')");
+  Pod pod;
+  const auto addresses = Attach(pod.Request());
+  ASSERT_TRUE(addresses.ok()) << addresses.status();
+  EXPECT_THAT(Calls().back(), HasSubstr(R"("cniVersion":"1.0.0")"));
+}
+
+TEST_F(CniTest, PodsThatComeAtOnceAskForVersionsOnce) {
+  ASSERT_TRUE(Start().ok());
+  AddScript("modern", R"([ $CNI_COMMAND != VERSION ] || sleep 1
+      echo '{"supportedVersions": ["1.0.0"],
+      "ips": [{"address": "10.1.1.1/24"}]}')");
+  Configure(R"({"cniVersion": "0.4.0", "cniVersions": ["1.0.0"],
+      "name": "n", "plugins": [{"type": "modern"}]})");
+  std::vector<Pod> pods(4);
+  std::vector<std::thread> threads;
+  for (Pod& pod : pods) {
+    threads.emplace_back(
+        [&] { EXPECT_TRUE(network_->Attach(pod.Request()).ok()); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  int versions = 0;
+  for (const std::string& call : Calls()) {
+    if (call.rfind("VERSION", 0) == 0) ++versions;
+  }
+  EXPECT_EQ(versions, 1);
+  EXPECT_EQ(Calls().size(), 1 + pods.size());
+}
+
+TEST_F(CniTest, AStopWaitsForOnePluginAndAsksNoOther) {
+  AddScript("slow", "sleep 60");
+  Configure(R"({"cniVersion": "1.0.0", "cniVersions": ["1.1.0"],
+      "name": "n", "plugins": [{"type": "slow"}, {"type": "slow"},
+      {"type": "slow"}]})");
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(Eventually([&] { return !AllCalls().empty(); }));
+  network_.reset();
+  EXPECT_EQ(AllCalls().size(), 1u);
 }
 
 TEST_F(CniTest, ThePodCidrReachesPluginsThatWantIt) {

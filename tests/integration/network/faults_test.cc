@@ -5,10 +5,12 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <atomic>
+#include <fstream>
 #include <mutex>
 #include <random>
 #include <set>
@@ -52,15 +54,21 @@ struct Report {
   }
 }
 
-class NetworkFaultsTest : public NetworkTest {
+class NetworkFaultsTest : public NetworkTest,
+                          public testing::WithParamInterface<Options::Mode> {
  protected:
   NetworkFaultsTest() {
+    options_.mode = GetParam();
+    node_.Shell("sysctl -qw net.ipv4.ip_forward=1");
     options_.range = "10.7.1.0/24";
     options_.cool_down = std::chrono::milliseconds(0);
   }
 };
 
-TEST_F(NetworkFaultsTest, SigkillDuringAttachLosesAndLeaksNothing) {
+INSTANTIATE_TEST_SUITE_P(Modes, NetworkFaultsTest,
+                         testing::ValuesIn(kModesWithPools), ModeName);
+
+TEST_P(NetworkFaultsTest, SigkillDuringAttachLosesAndLeaksNothing) {
   constexpr int kRounds = 12;
   std::minstd_rand random(20261121);
   for (int round = 0; round < kRounds; ++round) {
@@ -120,7 +128,7 @@ TEST_F(NetworkFaultsTest, SigkillDuringAttachLosesAndLeaksNothing) {
   EXPECT_EQ(all.size(), 253u);
 }
 
-TEST_F(NetworkFaultsTest, AttachesRunAtTheSameTime) {
+TEST_P(NetworkFaultsTest, AttachesRunAtTheSameTime) {
   constexpr int kThreads = 12;
   constexpr int kPods = 12;
   ASSERT_TRUE(Start().ok());
@@ -145,32 +153,41 @@ TEST_F(NetworkFaultsTest, AttachesRunAtTheSameTime) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(ips.size(), static_cast<size_t>(kThreads * kPods));
-  EXPECT_EQ(macs.size(), ips.size());
+  EXPECT_EQ(macs.size(), GetParam() == Options::Mode::kIpvlan ? 1 : ips.size());
   EXPECT_EQ(Addresses("10.7.1.0/24", "in_use"), kThreads * kPods);
   ASSERT_TRUE(network_->Reconcile({}).ok());
   EXPECT_EQ(Addresses("10.7.1.0/24", "in_use"), 0);
 }
 
-TEST_F(NetworkFaultsTest, AParentThatGoesAwayInMidAttachLeaksNoAddress) {
+TEST_P(NetworkFaultsTest, AParentThatGoesAwayInMidAttachLeaksNoAddress) {
   node_.Shell("ip link add lan0 type veth peer name lan1");
   options_.parent = "lan0";
+  // The bridge comes back by itself.
+  const bool bridge = GetParam() == Options::Mode::kBridge;
+  const std::string goes = bridge ? options_.bridge_name : options_.parent;
+  const std::string comes =
+      bridge ? "true"
+             : "ip link add lan0 type veth peer name lan1 2>/dev/null; "
+               "ip link set lan1 up && ip link set lan0 up";
   ASSERT_TRUE(Start().ok());
   std::atomic<bool> stop = false;
   std::thread breaker([&] {
     while (!stop) {
-      node_.Shell(
-          "ip link add lan0 type veth peer name lan1 2>/dev/null; "
-          "ip link set lan1 up && ip link set lan0 up && sleep 0.02; "
-          "ip link delete lan0");
+      node_.Shell(comes + " && sleep 0.02; ip link delete " + goes +
+                  " 2>/dev/null; true");
     }
   });
   std::atomic<int> attached = 0;
   std::atomic<int> refused = 0;
   std::atomic<int> wrong = 0;
+  // No more than it takes: each port that goes costs the kernel a grace period
+  // of RCU, during which it lets nobody change any link.
+  constexpr int kOfEach = 40;
+  const auto enough = [&] { return attached >= kOfEach && refused >= kOfEach; };
   std::vector<std::thread> threads;
   for (int t = 0; t < 2; ++t) {
     threads.emplace_back([&] {
-      for (int i = 0; i < 400; ++i) {
+      for (int i = 0; i < 400 && !enough(); ++i) {
         Pod pod;
         const auto addresses = network_->Attach(pod.Request());
         if (addresses.ok()) {
@@ -190,17 +207,116 @@ TEST_F(NetworkFaultsTest, AParentThatGoesAwayInMidAttachLeaksNoAddress) {
   breaker.join();
   EXPECT_EQ(wrong, 0);
   EXPECT_GT(refused, 0);
+  EXPECT_GT(attached, 0);
   EXPECT_EQ(Addresses("10.7.1.0/24", "in_use"), 0);
   // And in the end all is well again.
-  node_.Shell(
-      "ip link add lan0 type veth peer name lan1; ip link set lan1 up && ip "
-      "link set lan0 up");
+  node_.Shell(comes);
   ASSERT_TRUE(Eventually([&] { return network_->GetReadiness().ready; }))
       << network_->GetReadiness().message;
   Pod pod;
   const auto addresses = network_->Attach(pod.Request());
   ASSERT_TRUE(addresses.ok()) << addresses.status();
   EXPECT_TRUE(Reaches(node_, pod.host, addresses->ip));
+}
+
+// A file system of its own, small enough to be filled.
+class SmallTmpfs {
+ public:
+  explicit SmallTmpfs(const std::string& path) : path_(path) {
+    std::filesystem::create_directories(path_);
+    EXPECT_EQ(mount("tmpfs", path_.c_str(), "tmpfs", 0, "size=128k"), 0);
+  }
+  ~SmallTmpfs() { EXPECT_EQ(umount2(path_.c_str(), MNT_DETACH), 0); }
+  SmallTmpfs(const SmallTmpfs&) = delete;
+  SmallTmpfs& operator=(const SmallTmpfs&) = delete;
+
+  void Fill() {
+    std::ofstream file(path_ + "/fill");
+    for (int i = 0; i < 64 && file; ++i) {
+      file << std::string(4096, 'x') << std::flush;
+    }
+    EXPECT_FALSE(file) << "it is not full";
+  }
+  void MakeRoom() { std::filesystem::remove(path_ + "/fill"); }
+
+ private:
+  const std::string path_;
+};
+
+TEST_P(NetworkFaultsTest, AFullFileSystemAtTheStartIsLookedAtAgain) {
+  node_.Shell(
+      "ip link add lan0 type veth peer name lan1 && "
+      "ip link set lan0 up && ip link set lan1 up");
+  SmallTmpfs files(options_.ipam_dir);
+  options_.secondary["red"] = {.parent = "lan0", .range = "10.1.0.0/24"};
+  ASSERT_TRUE(Start().ok());
+  Pod kept;
+  const auto addresses = network_->Attach(kept.Request());
+  ASSERT_TRUE(addresses.ok()) << addresses.status();
+  network_.reset();
+  // The links' own addresses come and go in silence from here on.
+  node_.Shell(
+      "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 "
+      "net.ipv6.conf.default.disable_ipv6=1");
+  for (const char* pool : {"/10.7.1.0_24", "/secondary/red/10.1.0.0_24"}) {
+    ASSERT_TRUE(std::filesystem::remove(options_.ipam_dir + pool)) << pool;
+  }
+  files.Fill();
+  ASSERT_TRUE(Start().ok());
+  // Which the daemon logs.
+  EXPECT_EQ(network_->Reconcile({{kept.id, {addresses->ip}}}).code(),
+            absl::StatusCode::kResourceExhausted);
+  const Readiness readiness = network_->GetReadiness();
+  EXPECT_FALSE(readiness.ready);
+  EXPECT_EQ(readiness.reason, "PoolFailed");
+  EXPECT_NE(readiness.message.find("ENOSPC"), std::string::npos)
+      << readiness.message;
+  EXPECT_EQ(network_->GetSecondary().at(0).readiness.reason, "PoolFailed");
+  Pod pod;
+  EXPECT_EQ(network_->Attach(pod.Request()).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(options_.ipam_dir)) {
+    EXPECT_NE(entry.path().extension(), ".new") << "half a pool is left";
+  }
+
+  // Nothing tells that there is room again.
+  files.MakeRoom();
+  EXPECT_TRUE(Eventually([&] {
+    return network_->GetReadiness().ready &&
+           network_->GetSecondary().at(0).readiness.ready;
+  })) << network_->GetReadiness().message;
+  EXPECT_EQ(Addresses("10.7.1.0/24", "in_use"), 1);
+  const auto next = network_->Attach(pod.Request());
+  ASSERT_TRUE(next.ok()) << next.status();
+  EXPECT_NE(next->ip, addresses->ip);
+}
+
+TEST_P(NetworkFaultsTest, PodsDetachedBeforeThePoolsAreOpenLeaveNothing) {
+  ASSERT_TRUE(Start().ok());
+  Pod kept, stopped, gone;
+  std::vector<KnownPod> known;
+  for (Pod* pod : {&kept, &stopped, &gone}) {
+    const auto addresses = network_->Attach(pod->Request());
+    ASSERT_TRUE(addresses.ok()) << addresses.status();
+    if (pod != &gone) known.push_back({pod->id, {addresses->ip}});
+  }
+  network_.reset();
+  const std::string pools = options_.ipam_dir;
+  std::filesystem::rename(pools, dir_ + "/away");
+  std::ofstream(pools) << "no directory";
+  ASSERT_TRUE(Start().ok());
+  ASSERT_EQ(network_->GetReadiness().reason, "PoolFailed");
+  ASSERT_TRUE(network_->Reconcile(known).ok());
+  ASSERT_TRUE(network_->Detach(stopped.id).ok());
+  ASSERT_TRUE(network_->Detach(gone.id).ok());
+  std::filesystem::remove(pools);
+  std::filesystem::rename(dir_ + "/away", pools);
+  ASSERT_TRUE(Eventually([&] { return network_->GetReadiness().ready; }))
+      << network_->GetReadiness().message;
+  EXPECT_EQ(Addresses("10.7.1.0/24", "in_use"), 1);
+  ASSERT_TRUE(network_->Detach(kept.id).ok());
+  EXPECT_EQ(Addresses("10.7.1.0/24", "in_use"), 0);
 }
 
 }  // namespace

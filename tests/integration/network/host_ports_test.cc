@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -13,25 +15,26 @@ namespace {
 
 using testing::HasSubstr;
 using testing::Not;
+using testing_support::AddAddress;
 using testing_support::ReachesPort;
 
 constexpr std::chrono::seconds kInVain(1);
 
-class HostPortsTest : public NetworkTest {
+class HostPortsTest : public NetworkTest,
+                      public testing::WithParamInterface<Options::Mode> {
  protected:
   HostPortsTest() {
+    options_.mode = GetParam();
     options_.range = "10.7.1.0/24,fd00:7::/64";
     node_.Shell(
         "ip link set lo up && "
         "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1");
     // A neighbour beyond the node, on another network.
     Connect(node_, neighbour_, "wire");
-    node_.Shell(
-        "ip address add 192.0.2.1/24 dev wire && "
-        "ip address add 2001:db8::1/64 dev wire nodad");
-    neighbour_.Shell(
-        "ip address add 192.0.2.9/24 dev wire && "
-        "ip address add 2001:db8::9/64 dev wire nodad");
+    AddAddress(node_, "wire", "192.0.2.1/24");
+    AddAddress(node_, "wire", "2001:db8::1/64");
+    AddAddress(neighbour_, "wire", "192.0.2.9/24");
+    AddAddress(neighbour_, "wire", "2001:db8::9/64");
   }
 
   absl::StatusOr<PodAddresses> Attach(Pod& pod, uint16_t host_port,
@@ -43,14 +46,19 @@ class HostPortsTest : public NetworkTest {
   }
 
   std::string Tables() { return node_.Shell("nft list ruleset"); }
+  std::string Table() { return NodeLinkName(options_) + "-ports"; }
   std::string RouteLocalnet() {
-    return node_.Shell("sysctl -n net.ipv4.conf.pinion-host.route_localnet");
+    return node_.Shell("sysctl -n net.ipv4.conf." + NodeLinkName(options_) +
+                       ".route_localnet");
   }
 
   TestHost neighbour_;
 };
 
-TEST_F(HostPortsTest, LeadToThePodFromEverywhere) {
+INSTANTIATE_TEST_SUITE_P(Modes, HostPortsTest,
+                         testing::ValuesIn(kModesWithPools), ModeName);
+
+TEST_P(HostPortsTest, LeadToThePodFromEverywhere) {
   ASSERT_TRUE(Start().ok());
   Pod pod, other;
   const auto addresses = Attach(pod, 12000);
@@ -76,7 +84,7 @@ TEST_F(HostPortsTest, LeadToThePodFromEverywhere) {
             "10.7.1.3");
 }
 
-TEST_F(HostPortsTest, OfOneAddressAreNoOthers) {
+TEST_P(HostPortsTest, OfOneAddressAreNoOthers) {
   ASSERT_TRUE(Start().ok());
   Pod one, two;
   ASSERT_TRUE(Attach(one, 80, "192.0.2.1").ok());
@@ -86,7 +94,7 @@ TEST_F(HostPortsTest, OfOneAddressAreNoOthers) {
   EXPECT_EQ(ReachesPort(node_, one.host, "10.7.1.1", 80, 80, kInVain), "");
 }
 
-TEST_F(HostPortsTest, BelongToOnePodAtATime) {
+TEST_P(HostPortsTest, BelongToOnePodAtATime) {
   ASSERT_TRUE(Start().ok());
   Pod one, two;
   ASSERT_TRUE(Attach(one, 12000).ok());
@@ -97,12 +105,19 @@ TEST_F(HostPortsTest, BelongToOnePodAtATime) {
               HasSubstr("host 192.0.2.1 port 12000 leads to pod sandbox " +
                         ShortId(one.id)));
   EXPECT_EQ(Addresses("10.7.1.0/24", "in_use"), 1);
+  // The second of the three attaches found its address claimed already.
+  const std::string metrics = registry_->Render();
+  for (const char* phase : {"claim", "link", "configure", "host_ports"}) {
+    EXPECT_THAT(metrics,
+                HasSubstr("pinion_network_attach_phase_seconds_count{phase=\"" +
+                          std::string(phase) + "\"} 2"));
+  }
   ASSERT_TRUE(network_->Detach(one.id).ok());
   ASSERT_TRUE(Attach(two, 12000).ok());
   EXPECT_NE(ReachesPort(node_, two.host, "127.0.0.1", 12000, 80), "");
 }
 
-TEST_F(HostPortsTest, AreGoneWithThePod) {
+TEST_P(HostPortsTest, AreGoneWithThePod) {
   ASSERT_TRUE(Start().ok());
   EXPECT_EQ(RouteLocalnet(), "0\n");
   Pod pod;
@@ -110,19 +125,19 @@ TEST_F(HostPortsTest, AreGoneWithThePod) {
   EXPECT_THAT(Tables(), HasSubstr("12000"));
   EXPECT_EQ(RouteLocalnet(), "1\n");
   ASSERT_TRUE(network_->Detach(pod.id).ok());
-  EXPECT_THAT(Tables(), Not(HasSubstr("pinion-host-ports")));
+  EXPECT_THAT(Tables(), Not(HasSubstr(Table())));
   EXPECT_EQ(RouteLocalnet(), "0\n");
 }
 
-TEST_F(HostPortsTest, AFailedAttachLeavesNone) {
+TEST_P(HostPortsTest, AFailedAttachLeavesNone) {
   ASSERT_TRUE(Start().ok());
   Pod pod;
   pod.host.Shell("ip link add eth0 type veth peer name other");
   EXPECT_FALSE(Attach(pod, 12000).ok());
-  EXPECT_THAT(Tables(), Not(HasSubstr("pinion-host-ports")));
+  EXPECT_THAT(Tables(), Not(HasSubstr(Table())));
 }
 
-TEST_F(HostPortsTest, ThatLeadNowhereAreRefused) {
+TEST_P(HostPortsTest, ThatLeadNowhereAreRefused) {
   options_.range = "10.7.1.0/24";
   ASSERT_TRUE(Start().ok());
   Pod pod;
@@ -130,11 +145,15 @@ TEST_F(HostPortsTest, ThatLeadNowhereAreRefused) {
   EXPECT_TRUE(absl::IsFailedPrecondition(refused.status()));
   EXPECT_THAT(std::string(refused.status().message()),
               HasSubstr("2001:db8::1 port 12000 would lead nowhere"));
+  for (const char* nobodys : {"224.0.0.1", "::1", "::ffff:192.0.2.1"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(Attach(pod, 12000, nobodys).status()))
+        << nobodys;
+  }
   EXPECT_THAT(Tables(), Not(HasSubstr("12000")));
   EXPECT_TRUE(Attach(pod, 12000).ok());
 }
 
-TEST_F(HostPortsTest, AreAskedForOnceInAPod) {
+TEST_P(HostPortsTest, AreAskedForOnceInAPod) {
   ASSERT_TRUE(Start().ok());
   Pod pod;
   AttachRequest request = pod.Request();
@@ -145,7 +164,7 @@ TEST_F(HostPortsTest, AreAskedForOnceInAPod) {
   EXPECT_TRUE(network_->Attach(request).ok());
 }
 
-TEST_F(HostPortsTest, AreNotASecondDaemonsToTake) {
+TEST_P(HostPortsTest, AreNotASecondDaemonsToTake) {
   ASSERT_TRUE(Start().ok());
   Pod pod;
   ASSERT_TRUE(Attach(pod, 12000).ok());
@@ -153,21 +172,21 @@ TEST_F(HostPortsTest, AreNotASecondDaemonsToTake) {
   const absl::Status second = Start();
   EXPECT_TRUE(absl::IsFailedPrecondition(second)) << second;
   EXPECT_THAT(std::string(second.message()),
-              HasSubstr("network.host_link_name"));
+              HasSubstr("on this node: give this one another"));
   EXPECT_THAT(Tables(), HasSubstr("12000"));
 }
 
-TEST_F(HostPortsTest, GoAlsoWithoutTheHostLink) {
+TEST_P(HostPortsTest, GoAlsoWithoutTheHostLink) {
   ASSERT_TRUE(Start().ok());
   Pod pod;
   ASSERT_TRUE(Attach(pod, 12000).ok());
-  node_.Shell("ip link delete pinion-host");
+  node_.Shell("ip link delete " + NodeLinkName(options_));
   const absl::Status detached = network_->Detach(pod.id);
   EXPECT_TRUE(detached.ok()) << detached;
   EXPECT_THAT(Tables(), Not(HasSubstr("12000")));
 }
 
-TEST_F(HostPortsTest, OutliveTheDaemonAndAreReconciled) {
+TEST_P(HostPortsTest, OutliveTheDaemonAndAreReconciled) {
   ASSERT_TRUE(Start().ok());
   Pod kept, gone;
   ASSERT_TRUE(Attach(kept, 12000).ok());
@@ -185,7 +204,7 @@ TEST_F(HostPortsTest, OutliveTheDaemonAndAreReconciled) {
 }
 
 // The node's own services on loopback stay its own (CVE-2020-8558).
-TEST_F(HostPortsTest, OpenNoWayToTheNodesLoopback) {
+TEST_P(HostPortsTest, OpenNoWayToTheNodesLoopback) {
   ASSERT_TRUE(Start().ok());
   Pod pod, attacker;
   ASSERT_TRUE(Attach(pod, 12000).ok());
@@ -197,13 +216,19 @@ TEST_F(HostPortsTest, OpenNoWayToTheNodesLoopback) {
       "sysctl -qw net.ipv4.conf.all.route_localnet=1");
   EXPECT_EQ(ReachesPort(attacker.host, node_, "127.0.0.1", 81, 81, kInVain),
             "");
+  // An ipvlan's own way does not lead to the host link.
+  if (GetParam() == Options::Mode::kIpvlan) return;
   // The rule is what keeps it out.
-  node_.Shell("nft flush chain ip pinion-host-ports guard");
+  node_.Shell("nft flush chain ip " + Table() + " guard");
   EXPECT_NE(ReachesPort(attacker.host, node_, "127.0.0.1", 81, 81), "");
 }
 
-TEST_F(HostPortsTest, NeedTheHostLink) {
+TEST_P(HostPortsTest, NeedTheHostLink) {
   options_.host_link = false;
+  if (GetParam() == Options::Mode::kBridge) {
+    EXPECT_TRUE(absl::IsInvalidArgument(Start()));
+    return;
+  }
   ASSERT_TRUE(Start().ok());
   Pod pod;
   EXPECT_EQ(Attach(pod, 12000).status().code(),
@@ -251,9 +276,60 @@ class UdpSocket {
   bool ok_ = false;
 };
 
+// A UDP packet under a source of one's own choice (raw(7)).
+void SendFrom(TestHost& host, const std::string& source,
+              const std::string& destination, uint16_t port) {
+  struct {
+    iphdr ip = {};
+    udphdr udp = {};
+    char byte = 'x';
+  } __attribute__((packed)) packet;
+  packet.ip.version = 4;
+  packet.ip.ihl = 5;
+  packet.ip.ttl = 64;
+  packet.ip.protocol = IPPROTO_UDP;
+  inet_pton(AF_INET, source.c_str(), &packet.ip.saddr);
+  inet_pton(AF_INET, destination.c_str(), &packet.ip.daddr);
+  packet.udp.dest = htons(port);
+  packet.udp.len = htons(sizeof(packet) - sizeof(iphdr));
+  sockaddr_in to = {};
+  to.sin_family = AF_INET;
+  to.sin_addr.s_addr = packet.ip.daddr;
+  host.Run([&] {
+    const os::UniqueFd raw(
+        socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW));
+    EXPECT_EQ(sendto(raw.get(), &packet, sizeof(packet), 0,
+                     reinterpret_cast<const sockaddr*>(&to), sizeof(to)),
+              static_cast<ssize_t>(sizeof(packet)));
+  });
+}
+
+TEST_P(HostPortsTest, LetNoPodPassForTheNodeItself) {
+  ASSERT_TRUE(Start().ok());
+  Pod pod;
+  ASSERT_TRUE(Attach(pod, 12000).ok());
+  node_.Shell("sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf." +
+              NodeLinkName(options_) + ".rp_filter=0");
+  if (GetParam() == Options::Mode::kBridge) {
+    // There it is the second that would keep it out.
+    node_.Shell("nft delete table bridge " + NodeLinkName(options_));
+  }
+  UdpSocket service(node_, "0.0.0.0", 81);
+  ASSERT_TRUE(service.ok());
+  SendFrom(pod.host, "127.0.0.2", "10.7.1.1", 81);
+  // Comes later and shows that the first was passed over.
+  SendFrom(pod.host, "10.7.1.2", "10.7.1.1", 81);
+  EXPECT_TRUE(service.Receives(10'000));
+  EXPECT_FALSE(service.Receives(0));
+  // The rule is what keeps it out.
+  node_.Shell("nft flush chain ip " + Table() + " guard");
+  SendFrom(pod.host, "127.0.0.2", "10.7.1.1", 81);
+  EXPECT_TRUE(service.Receives(10'000));
+}
+
 // One client's socket, from before the first pod to the second one: each
 // packet is led to who has the port now.
-TEST_F(HostPortsTest, UdpFlowsFollowThePort) {
+TEST_P(HostPortsTest, UdpFlowsFollowThePort) {
   ASSERT_TRUE(Start().ok());
   // Connection tracking begins with the first rule that needs it.
   Pod tracked;
@@ -280,7 +356,7 @@ TEST_F(HostPortsTest, UdpFlowsFollowThePort) {
   }
 }
 
-TEST_F(HostPortsTest, AThousandFitIntoOneTransaction) {
+TEST_P(HostPortsTest, AThousandFitIntoOneTransaction) {
   ASSERT_TRUE(Start().ok());
   Pod pod;
   AttachRequest request = pod.Request();

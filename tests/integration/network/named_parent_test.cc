@@ -13,8 +13,8 @@
 #include <set>
 #include <vector>
 
-#include "network/announcer.h"
 #include "network/mac.h"
+#include "network/neighbour_frames.h"
 #include "network/parent.h"
 #include "tests/integration/network/network_bed.h"
 
@@ -127,6 +127,121 @@ TEST_F(NamedParentTest, NodePodsAndNeighboursReachEachOther) {
   EXPECT_TRUE(Reaches(pod.host, third_, "10.9.0.2"));
   EXPECT_TRUE(Reaches(third_, node_, "10.9.0.1"));
   EXPECT_THAT(pod.host.Shell("ip address show eth0"), HasSubstr("10.9.7.1/16"));
+}
+
+TEST_F(NamedParentTest, PodsHeedNoRouterOfTheLan) {
+  // The node's own addresses are not what this is about.
+  node_.Shell("echo 0 >/proc/sys/net/ipv6/conf/lan0/accept_ra");
+  for (const char* range : {"10.9.7.0/24", "10.9.8.0/24,fd00:9::/64"}) {
+    options_.range = range;
+    ASSERT_TRUE(Start().ok());
+    ASSERT_FALSE(network_->HeedsRouters(""));
+    Pod pod;
+    // As the runtime makes it then.
+    pod.host.Shell("echo 0 >/proc/sys/net/ipv6/conf/default/accept_ra");
+    const auto addresses = network_->Attach(pod.Request());
+    ASSERT_TRUE(addresses.ok()) << addresses.status();
+    const auto learned = [&pod] {
+      return pod.host.Shell(
+          "ip -6 address show dynamic dev eth0; ip -6 route show proto ra");
+    };
+    AdvertiseRouter(third_, "lan0");
+    // Comes later and shows that it was passed over.
+    EXPECT_TRUE(Reaches(third_, pod.host, addresses->ip));
+    EXPECT_EQ(learned(), "");
+    // Otherwise it would have been heeded.
+    pod.host.Shell("echo 1 >/proc/sys/net/ipv6/conf/eth0/accept_ra");
+    AdvertiseRouter(third_, "lan0");
+    EXPECT_TRUE(Eventually([&] {
+      return learned().find("2001:db8:1") != std::string::npos;
+    })) << learned();
+  }
+}
+
+TEST_F(NamedParentTest, ARangeThatIsTheParentsSubnetLeavesTheNodeItsLan) {
+  node_.Shell("ip -6 address add fd00:9::1/64 dev lan0 nodad");
+  third_.Shell("ip -6 address add fd00:9::2/64 dev lan0 nodad");
+  options_.range = "10.9.0.0/16,fd00:9::/64";
+  options_.exclude = {"10.9.0.0/24", "fd00:9::-fd00:9::f"};
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(network_->GetReadiness().ready)
+      << network_->GetReadiness().message;
+  Pod pod;
+  const auto addresses = network_->Attach(pod.Request());
+  ASSERT_TRUE(addresses.ok()) << addresses.status();
+  for (const std::string& ip : {addresses->ip, addresses->additional_ips[0]}) {
+    EXPECT_TRUE(Reaches(node_, pod.host, ip)) << ip;
+    EXPECT_TRUE(Reaches(third_, pod.host, ip)) << ip;
+  }
+  const auto lan = [this] {
+    return node_.Shell("ip route show 10.9.0.0/16 proto kernel") +
+           node_.Shell("ip -6 route show fd00:9::/64 proto kernel");
+  };
+  EXPECT_THAT(lan(), HasSubstr("10.9.0.0/16 dev lan0"));
+  EXPECT_THAT(lan(), HasSubstr("fd00:9::/64 dev lan0"));
+  EXPECT_TRUE(Reaches(node_, third_, "10.9.0.2"));
+  EXPECT_TRUE(Reaches(node_, third_, "fd00:9::2"));
+  // Narrower, later; then without pinion.
+  options_.range = "10.9.7.0/24";
+  options_.exclude = {};
+  ASSERT_TRUE(Start().ok());
+  EXPECT_EQ(node_.Shell("ip route show dev pinion-host proto 112"),
+            "10.9.7.0/24 scope link src 10.9.0.1 \n");
+  EXPECT_TRUE(Reaches(node_, third_, "10.9.0.2"));
+  network_.reset();
+  node_.Shell("ip link delete pinion-host");
+  EXPECT_TRUE(Reaches(node_, third_, "10.9.0.2"));
+  EXPECT_TRUE(Reaches(node_, third_, "fd00:9::2"));
+}
+
+TEST_F(NamedParentTest, AStaticRouteForTheRangeIsLeftAlone) {
+  node_.Shell("ip route add 10.9.7.0/24 via 10.9.0.2");
+  ASSERT_TRUE(Start().ok());
+  Pod pod;
+  const auto addresses = network_->Attach(pod.Request());
+  ASSERT_TRUE(addresses.ok()) << addresses.status();
+  EXPECT_TRUE(Reaches(node_, pod.host, addresses->ip));
+  EXPECT_THAT(node_.Shell("ip route show 10.9.7.0/24"),
+              HasSubstr("via 10.9.0.2 dev lan0"));
+}
+
+TEST_F(NamedParentTest, ARangeWithAnotherNetworkOfTheNodesIsRefused) {
+  Connect(node_, third_, "lan1");
+  node_.Shell("ip address add 10.12.3.1/24 dev lan1");
+  options_.range = "10.12.0.0/16";
+  ASSERT_TRUE(Start().ok());
+  const Readiness readiness = network_->GetReadiness();
+  EXPECT_EQ(readiness.reason, "RangeUnusable");
+  EXPECT_THAT(readiness.message,
+              HasSubstr("10.12.0.0/16 has the network 10.12.3.0/24 of lan1"));
+  EXPECT_THAT(node_.Shell("ip route"), Not(HasSubstr("proto 112")));
+}
+
+TEST_F(NamedParentTest, RoutesAndAddressesThatGoComeBack) {
+  // The node's address is then on the host link.
+  node_.Shell("ip address flush dev lan0");
+  options_.range = "10.9.7.0/24,fd00:9::/64";
+  ASSERT_TRUE(Start().ok());
+  Pod pod;
+  const auto addresses = network_->Attach(pod.Request());
+  ASSERT_TRUE(addresses.ok()) << addresses.status();
+  for (const char* command :
+       {"ip route flush dev pinion-host",
+        "ip -6 route flush dev pinion-host proto 112",
+        "ip address del 10.9.7.1/32 dev pinion-host",
+        "ip -6 address del fd00:9::1/128 dev pinion-host"}) {
+    node_.Shell(command);
+    EXPECT_TRUE(Eventually([&] {
+      return node_
+                 .Shell("ip route get " + addresses->ip + "; ip -6 route get " +
+                        addresses->additional_ips[0])
+                 .find("dev pinion-host proto 112") != std::string::npos;
+    })) << command;
+    EXPECT_TRUE(Reaches(node_, pod.host, addresses->ip)) << command;
+    EXPECT_TRUE(Reaches(pod.host, node_, "10.9.7.1")) << command;
+    EXPECT_TRUE(Reaches(node_, pod.host, addresses->additional_ips[0]))
+        << command;
+  }
 }
 
 TEST_F(NamedParentTest, TheNodesAddressHasOneArpAnswer) {
@@ -245,9 +360,42 @@ TEST_F(NamedParentTest, NeverTouchesTheParent) {
               testing::Not(HasSubstr(options_.host_link_name)));
 }
 
-class PodCidrTest : public NetworkTest {};
+TEST_F(NamedParentTest, IpvlanIsReadyOrSaysThatTheKernelHasNone) {
+  const bool has_ipvlan =
+      third_.Shell("ip link add x link lan0 type ipvlan 2>&1; ip -br link")
+          .find("x@") != std::string::npos;
+  options_.mode = Options::Mode::kIpvlan;
+  // Without their states, which settle a moment after the start.
+  const std::string listing = "ip -br link | cut -d' ' -f1; ip route; ip neigh";
+  const std::string before = node_.Shell(listing);
+  ASSERT_TRUE(Start().ok());
+  Pod pod;
+  EXPECT_EQ(network_->Attach(pod.Request()).ok(), has_ipvlan);
+  if (has_ipvlan) return;
+  EXPECT_EQ(network_->GetReadiness().reason, "HostLinkFailed");
+  EXPECT_THAT(network_->GetReadiness().message, HasSubstr("CONFIG_IPVLAN"));
+  EXPECT_EQ(node_.Shell(listing), before);
+  EXPECT_THAT(pod.host.Shell("ip -br link"), testing::Not(HasSubstr("eth0")));
+  // The kernel has macvlan at least: nothing hinders the way back.
+  options_.mode = Options::Mode::kMacvlan;
+  ASSERT_TRUE(Start().ok());
+  EXPECT_TRUE(network_->Attach(pod.Request()).ok());
+}
 
-TEST_F(PodCidrTest, WaitsForItAndRemembersIt) {
+class PodCidrTest : public NetworkTest,
+                    public testing::WithParamInterface<Options::Mode> {
+ protected:
+  PodCidrTest() {
+    options_.mode = GetParam();
+    node_.Shell(
+        "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1");
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Modes, PodCidrTest, testing::ValuesIn(kModesWithPools),
+                         ModeName);
+
+TEST_P(PodCidrTest, WaitsForItAndRemembersIt) {
   ASSERT_TRUE(Start().ok());
   EXPECT_EQ(network_->GetReadiness().reason, "NoPodCidr");
   EXPECT_TRUE(network_->SetPodCidr("").ok());
@@ -265,11 +413,60 @@ TEST_F(PodCidrTest, WaitsForItAndRemembersIt) {
   EXPECT_EQ(Addresses("10.8.1.0/24", "in_use"), 1);
 }
 
-TEST_F(PodCidrTest, RefusesBadOnes) {
+TEST_P(PodCidrTest, WhatIsKnownOfPodsIsSettledWhenItComes) {
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(network_->SetPodCidr("10.8.1.0/24").ok());
+  Pod kept, lost;
+  ASSERT_TRUE(network_->Attach(kept.Request()).ok());
+  ASSERT_TRUE(network_->Attach(lost.Request()).ok());
+  network_.reset();
+  std::filesystem::remove(options_.ipam_dir + "/.pod-cidr");
+  ASSERT_TRUE(Start().ok());
+  ASSERT_EQ(network_->GetReadiness().reason, "NoPodCidr");
+  // What cannot be read keeps nothing else from being claimed.
+  const std::string id = NewId();
+  (void)network_->Reconcile(
+      {{id, {"damaged", "10.8.1.9"}}, {kept.id, {"10.8.1.2"}}});
+  ASSERT_TRUE(network_->SetPodCidr("10.8.1.0/24").ok());
+  EXPECT_TRUE(network_->GetReadiness().ready)
+      << network_->GetReadiness().message;
+  EXPECT_EQ(Addresses("10.8.1.0/24", "in_use"), 2) << "the lost one's is free";
+  ASSERT_TRUE(network_->Detach(id).ok());
+  ASSERT_TRUE(network_->Detach(kept.id).ok());
+  EXPECT_EQ(Addresses("10.8.1.0/24", "in_use"), 0);
+}
+
+// Its pool has what pods had that went while another was in force.
+TEST_P(PodCidrTest, AnEarlierOneMayComeBack) {
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(network_->SetPodCidr("10.8.1.0/24").ok());
+  Pod kept, gone;
+  std::vector<KnownPod> known;
+  for (Pod* pod : {&kept, &gone}) {
+    const auto addresses = network_->Attach(pod->Request());
+    ASSERT_TRUE(addresses.ok()) << addresses.status();
+    known.push_back({pod->id, {addresses->ip}});
+  }
+  network_.reset();
+  std::filesystem::remove(options_.ipam_dir + "/.pod-cidr");
+  ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(network_->Reconcile(known).ok());
+  ASSERT_TRUE(network_->SetPodCidr("10.8.2.0/24").ok());
+  EXPECT_EQ(Addresses("10.8.2.0/24", "in_use"), 0);
+  ASSERT_TRUE(network_->Detach(gone.id).ok());
+  ASSERT_TRUE(network_->SetPodCidr("10.8.1.0/24").ok());
+  EXPECT_EQ(Addresses("10.8.1.0/24", "in_use"), 1);
+  ASSERT_TRUE(network_->Detach(kept.id).ok());
+  EXPECT_EQ(Addresses("10.8.1.0/24", "in_use"), 0);
+}
+
+TEST_P(PodCidrTest, RefusesBadOnes) {
   ASSERT_TRUE(Start().ok());
   for (const char* bad :
        {"10.8.1.0", "10.8.1.1/24", "x", "10.8.1.0/24,10.8.2.0/24",
-        "10.8.1.0/32", "10.8.1.0/24,"}) {
+        "10.8.1.0/32", "10.8.1.0/24,", "224.0.0.0/24", "127.0.0.0/24",
+        "0.0.0.0/8", "0.0.0.0/0", "169.254.1.0/24", "::ffff:10.0.0.0/120",
+        "fe80::/64", "10.8.1.0/24,ff02::/64"}) {
     EXPECT_EQ(network_->SetPodCidr(bad).code(),
               absl::StatusCode::kInvalidArgument)
         << bad;
@@ -279,7 +476,7 @@ TEST_F(PodCidrTest, RefusesBadOnes) {
   EXPECT_TRUE(network_->GetReadiness().ready);
 }
 
-TEST_F(PodCidrTest, DoesNotChangeWhileAddressesAreInUse) {
+TEST_P(PodCidrTest, DoesNotChangeWhileAddressesAreInUse) {
   ASSERT_TRUE(Start().ok());
   ASSERT_TRUE(network_->SetPodCidr("10.8.1.0/24").ok());
   Pod pod, next;
@@ -302,7 +499,7 @@ TEST_F(PodCidrTest, DoesNotChangeWhileAddressesAreInUse) {
   EXPECT_EQ(Addresses("10.8.1.0/24", "capacity"), 0);
 }
 
-TEST_F(PodCidrTest, AConfiguredRangeWins) {
+TEST_P(PodCidrTest, AConfiguredRangeWins) {
   options_.range = "10.8.3.0/24";
   ASSERT_TRUE(Start().ok());
   EXPECT_TRUE(network_->SetPodCidr("10.8.1.0/24").ok());
@@ -311,7 +508,7 @@ TEST_F(PodCidrTest, AConfiguredRangeWins) {
   EXPECT_EQ(network_->Attach(pod.Request())->ip, "10.8.3.2");
 }
 
-TEST_F(PodCidrTest, ClaimsForKnownPodsWhenItComesLate) {
+TEST_P(PodCidrTest, ClaimsForKnownPodsWhenItComesLate) {
   ASSERT_TRUE(Start().ok());
   Pod pod, gone;
   ASSERT_TRUE(

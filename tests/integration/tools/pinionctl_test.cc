@@ -96,6 +96,24 @@ TEST(PinionctlTest, TellsWhatItDoesNotUnderstand) {
   EXPECT_THAT(usage.output, HasSubstr("usage: pinionctl timeline POD"));
 }
 
+TEST(PinionctlTest, OutputThatCannotBeWrittenIsAnError) {
+  const std::string pinionctl = BinaryPath("pinionctl");
+  for (const char* command : {"help", "--version", "--help"}) {
+    const Outcome full = RunProgram(
+        {"sh", "-c", "\"$0\" \"$1\" >/dev/full", pinionctl, command});
+    EXPECT_EQ(full.exit_code, 1) << command;
+    EXPECT_EQ(full.output, "pinionctl: write standard output: ENOSPC\n");
+    const Outcome closed =
+        RunProgram({"sh", "-c", "\"$0\" \"$1\" >&-", pinionctl, command});
+    EXPECT_EQ(closed.exit_code, 1) << command;
+    EXPECT_EQ(closed.output, "pinionctl: write standard output: EBADF\n");
+  }
+  // Its own code stays.
+  const Outcome usage =
+      RunProgram({"sh", "-c", "\"$0\" >/dev/full", pinionctl});
+  EXPECT_EQ(usage.exit_code, 2);
+}
+
 TEST(PinionctlTest, SaysThatNobodyServes) {
   const Outcome outcome = RunProgram({BinaryPath("pinionctl"), "--socket",
                                       "/nonexistent/sock", "timeline", "abc"});
@@ -105,6 +123,13 @@ TEST(PinionctlTest, SaysThatNobodyServes) {
 }
 
 // What a person does first: run it without sudo.
+TEST(PinionctlTest, SaysThatThereIsNoState) {
+  const Outcome outcome = RunProgram(
+      {BinaryPath("pinionctl"), "--state", "/nonexistent/pinion", "ips"});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.output, HasSubstr("no directory /nonexistent/pinion"));
+}
+
 TEST(PinionctlTest, SaysThatPermissionIsMissing) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root to become nobody";
   char directory[] = "/tmp/pn-pinionctl-XXXXXX";

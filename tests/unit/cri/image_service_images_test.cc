@@ -198,5 +198,32 @@ TEST_F(ImageRpcsTest, AdminShowsUsageOfReadyPods) {
       grpc::StatusCode::NOT_FOUND);
 }
 
+TEST_F(ImageRpcsTest, AdminTellsWherePodsNetworksAre) {
+  const std::string pod = RunPod("web-0");
+  ASSERT_TRUE(runtime_.StopPod(RunPod("web-1")).ok());
+  using Admin = admin::v1::AdminService::Stub;
+  admin::v1::PodNetworkRequest request;
+  admin::v1::PodNetworkResponse response;
+  ASSERT_TRUE(Call(*admin_rpc_, &Admin::PodNetwork, request, &response).ok());
+  EXPECT_EQ(response.pods_size(), 2);
+
+  const auto found = runtime_.FindPod(pod);
+  ASSERT_TRUE(found.ok());
+  const state::PodSpec& spec = (*found)->spec();
+  for (const std::string& name :
+       {pod.substr(0, 13), spec.namespace_() + "/web-0"}) {
+    request.set_pod_id(name);
+    ASSERT_TRUE(Call(*admin_rpc_, &Admin::PodNetwork, request, &response).ok());
+    ASSERT_EQ(response.pods_size(), 1) << name;
+    EXPECT_EQ(response.pods(0).id(), pod);
+    EXPECT_TRUE(response.pods(0).ready());
+    EXPECT_EQ(response.pods(0).ips(0), (*found)->ip());
+  }
+  request.set_pod_id(spec.namespace_() + "/web-2");
+  EXPECT_EQ(
+      Call(*admin_rpc_, &Admin::PodNetwork, request, &response).error_code(),
+      grpc::StatusCode::NOT_FOUND);
+}
+
 }  // namespace
 }  // namespace pinion::cri

@@ -209,7 +209,8 @@ TEST_F(RpcDecoratorTest, KnowsEveryMethodOfTheThreeServices) {
     }
   }
   EXPECT_EQ(names.size(), 41u);
-  names.insert(names.end(), {"ImportImage", "PodTimeline", "Cpus"});
+  names.insert(names.end(),
+               {"ImportImage", "PodTimeline", "Cpus", "PodNetwork"});
   for (const std::string& name : names) {
     int calls = 0;
     EXPECT_TRUE(decorator_

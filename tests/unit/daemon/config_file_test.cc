@@ -62,6 +62,39 @@ seccomp_default = true
   EXPECT_EQ(config.origins.at("network.range"), "p.toml:11");
 }
 
+TEST(ApplyTomlTest, SecondaryNetworksAreMergedKeyByKey) {
+  Config config;
+  ASSERT_TRUE(ApplyToml(R"(
+[network]
+range = "10.9.0.0/24"
+[network.secondary.storage]
+parent = "eth1"
+vlan = 100
+range = "10.1.0.0/24"
+routes = ["10.5.0.0/16", "fd05::/16 via fd01::1"]
+[network.secondary.ran-0]
+parent = "eth2"
+)",
+                        "p.toml", &config)
+                  .ok());
+  ASSERT_TRUE(
+      ApplyToml("[network.secondary.storage]\nvlan = 200\n", "d.toml", &config)
+          .ok());
+  ASSERT_EQ(config.network.secondary.size(), 2u);
+  const SecondaryNetworkConfig& storage =
+      config.network.secondary.at("storage");
+  EXPECT_EQ(storage.parent, "eth1");
+  EXPECT_EQ(storage.vlan, 200);
+  EXPECT_THAT(storage.routes,
+              ElementsAre("10.5.0.0/16", "fd05::/16 via fd01::1"));
+  EXPECT_EQ(config.origins.at("network.secondary.storage.vlan"), "d.toml:2");
+  EXPECT_THAT(ConfigJson(config), HasSubstr("\"ran-0\":{"));
+  Config after = config;
+  after.network.secondary.erase("ran-0");
+  EXPECT_THAT(ChangedKeys(config, after),
+              ElementsAre("network.secondary.ran-0.parent"));
+}
+
 struct BadCase {
   const char* text;
   const char* error;
@@ -87,6 +120,28 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"[netwrok]\n", "p.toml:1: [netwrok]: unknown section"},
         BadCase{"[network.macvlan]\nx = 1", "network.macvlan: unknown key"},
         BadCase{"network = 3", "p.toml:1: network: unknown key"},
+        BadCase{"[network]\nsecondary = 3",
+                "p.toml:2: network.secondary: must be tables"},
+        BadCase{"[network.secondary]\nstorage = 3",
+                "network.secondary: must be tables"},
+        BadCase{"[network.secondary.Storage]\nvlan = 3",
+                "p.toml:1: [network.secondary.…]: the name must be"},
+        BadCase{"[network.secondary.a]\n\nvlna = 3",
+                "p.toml:3: network.secondary.a.vlna: unknown key; did you "
+                "mean network.secondary.a.vlan?"},
+        BadCase{"[network.secondary.a]\nvlan = 4095",
+                "p.toml:2: network.secondary.a.vlan: must be an integer from "
+                "0 to 4094"},
+        BadCase{"[network.secondary.a]\nroutes = [\"10.0.0.0/8 via fd00::1\"]",
+                "network.secondary.a.routes: each item: must be a prefix"},
+        BadCase{"[network.secondary.a]\nmacvlan_mode = \"passthru\"",
+                "macvlan_mode: must be one of \"bridge\""},
+        BadCase{"[network]\nmodes = [\"bridge\", \"vxlan\"]",
+                "p.toml:2: network.modes: each item: must be macvlan, ipvlan, "
+                "bridge, cni or none"},
+        BadCase{
+            "[network]\nipvlan_mode = \"l3\"",
+            "p.toml:2: network.ipvlan_mode: must be one of \"l2\", \"l3s\""},
         BadCase{"root = 5", "p.toml:1: root: must be a string"},
         BadCase{"root = 1.5", "p.toml:1: root: must look like \"/var/lib"},
         BadCase{"root = \"x\"", "p.toml:1: root: must be an absolute path"},
@@ -100,21 +155,26 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"[metrics]\naddress = \"localhost:1\"",
                 "metrics.address: must be ADDRESS:PORT"},
         BadCase{"[network]\nrange = \"10.0.0.1/24\"",
-                "network.range: must be a prefix without host bits"},
+                "network.range: \"10.0.0.1/24\" has host bits set; is "},
         BadCase{"[network]\nrange = \"10.0.0.0/24,10.1.0.0/24\"",
-                "must be a prefix without host bits"},
+                "has two IPv4 ranges"},
         BadCase{"[network]\nrange = \"127.0.0.0/24\"",
-                "of addresses that hosts can have"},
+                "127.0.0.0/24 has addresses of 127.0.0.0/8 (loopback)"},
         BadCase{"[network]\nrange = \"224.0.0.0/24\"",
-                "of addresses that hosts can have"},
+                "of 224.0.0.0/4 (multicast)"},
         BadCase{"[network]\nrange = \"0.0.0.0/24\"",
-                "of addresses that hosts can have"},
+                "of 0.0.0.0/8 (\"this network\")"},
         BadCase{"[network]\nrange = \"10.0.0.1-240.0.0.1\"",
-                "of addresses that hosts can have"},
-        BadCase{"[network]\nrange = \"::/120\"",
-                "of addresses that hosts can have"},
-        BadCase{"[network]\nrange = \"ff02::/120\"",
-                "of addresses that hosts can have"},
+                "of 127.0.0.0/8 (loopback)"},
+        BadCase{"[network]\nrange = \"::/120\"", "of ::/64 (loopback"},
+        BadCase{"[network]\nrange = \"ff02::/120\"", "of ff00::/8 (multicast)"},
+        BadCase{"[network]\nrange = \"fe80::/64\"", "(link-local)"},
+        BadCase{"[network]\nrange = \"0.0.0.0/0\"",
+                "network.range: 0.0.0.0/0 has addresses of"},
+        BadCase{"[network]\nrange = \"10.0.0.9\"",
+                "\"10.0.0.9\" is one address; a range of one is 10.0.0.9/32"},
+        BadCase{"[network]\nrange = \"10.0.0.9-10.0.0.1\"",
+                "its end is before its start"},
         BadCase{"[network]\ninterface_name = \"lo\"",
                 "network.interface_name: must be another device"},
         BadCase{"[network]\nexclude = \"10.0.0.1\"",
@@ -126,7 +186,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "must be a duration with its unit"},
         BadCase{"[network]\ncool_down = \"25h\"", "at most 86400s"},
         BadCase{"[network]\nhost_link_name = \"a-very-long-name\"",
-                "must be a network device's name"},
+                "is no name of a network device"},
         BadCase{"[image]\ninsecure_registries = [\"http://x\"]",
                 "must be HOST or HOST:PORT"},
         BadCase{"[runtime]\nseccomp_default = \"yes\"",

@@ -62,14 +62,15 @@ TEST(ConfigTest, JsonHasNoPassword) {
   EXPECT_THAT(json, Not(HasSubstr("secret")));
   EXPECT_THAT(json, HasSubstr("\"https_proxy\":\"http://***@proxy:3128\""));
   EXPECT_THAT(json, HasSubstr("\"cgroup\":{\"default_parent\":\"\","
-                              "\"driver\":\"auto\""));
+                              "\"drift\":\"repair\",\"driver\":\"auto\""));
 }
 
 TEST(ConfigChecksTest, DeviceNames) {
   for (const char* good : {"eth0", "pinion-host", "a", "eth0.100"}) {
     EXPECT_TRUE(DeviceName(good).ok()) << good;
   }
-  for (const char* bad : {"", ".", "..", "a b", "a/b", "sixteen-bytes-xx"}) {
+  for (const char* bad :
+       {"", ".", "..", "a b", "a/b", "sixteen-bytes-xx", "ph%d", "all"}) {
     EXPECT_FALSE(DeviceName(bad).ok()) << bad;
   }
 }
@@ -88,8 +89,9 @@ TEST(ConfigChecksTest, Cidrs) {
 }
 
 TEST(ConfigChecksTest, Ranges) {
-  for (const char* good : {"", "10.0.0.0/8", "10.0.0.5-10.0.0.9",
-                           "10.0.0.5-10.0.0.9,fd00::/64", "fd00::1-fd00::9"}) {
+  for (const char* good :
+       {"", "10.0.0.0/8", "10.0.0.5-10.0.0.9", "10.0.0.5-10.0.0.9,fd00::/64",
+        "fd00::1-fd00::9", "10.0.0.0/24, fd00::/64"}) {
     EXPECT_TRUE(RangeOrEmpty(good).ok()) << good;
   }
   for (const char* bad :

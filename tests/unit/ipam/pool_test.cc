@@ -248,6 +248,84 @@ TEST_F(PoolTest, ExclusionsMayChangeBetweenTwoRuns) {
               ElementsAre("10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6"));
 }
 
+TEST_F(PoolTest, AnOwnerMayHaveSeveralAddressesThatGoTogether) {
+  const auto pool = Open();
+  const Owner owner(1);
+  for (int i = 0; i < 3; ++i) {
+    auto lease = pool->ClaimAnother(owner);
+    ASSERT_TRUE(lease.ok()) << lease.status();
+    EXPECT_TRUE(lease->fresh());
+    lease->Commit();
+  }
+  {
+    const auto dropped = pool->ClaimAnother(owner);
+    ASSERT_TRUE(dropped.ok());
+  }
+  EXPECT_EQ(pool->GetUsage().in_use, 3u);
+  EXPECT_EQ(pool->Release(owner), 3u);
+  EXPECT_EQ(pool->GetUsage().in_use, 0u);
+}
+
+TEST_F(PoolTest, AnAddressMayBeLeasedByNameEvenWhileItCoolsDown) {
+  const auto pool = Open();
+  const IpAddress address = *IpAddress::Parse("10.0.0.4");
+  {
+    const auto lease = pool->LeaseAddress(Owner(1), address);
+    ASSERT_TRUE(lease.ok()) << lease.status();
+    EXPECT_EQ(lease->address(), address);
+    EXPECT_TRUE(
+        absl::IsAlreadyExists(pool->LeaseAddress(Owner(2), address).status()));
+  }
+  EXPECT_EQ(pool->GetUsage().in_use, 0u) << "it was not committed";
+  auto lease = pool->LeaseAddress(Owner(1), address);
+  ASSERT_TRUE(lease.ok()) << lease.status();
+  lease->Commit();
+  {
+    const auto again = pool->LeaseAddress(Owner(1), address);
+    ASSERT_TRUE(again.ok());
+    EXPECT_FALSE(again->fresh());
+  }
+  EXPECT_EQ(pool->GetUsage().in_use, 1u) << "it was its own before";
+  pool->Release(Owner(1));
+  EXPECT_EQ(pool->GetUsage().cooling, 1u);
+  EXPECT_TRUE(pool->LeaseAddress(Owner(2), address).ok());
+  for (const char* bad : {"10.0.0.0", "10.0.0.8", "fd00::1"}) {
+    EXPECT_TRUE(absl::IsOutOfRange(
+        pool->LeaseAddress(Owner(1), *IpAddress::Parse(bad)).status()))
+        << bad;
+  }
+}
+
+TEST_F(PoolTest, ANamedAddressThatIsGivenBackGoesOnToCoolDown) {
+  const auto pool = Open(Range("10.0.0.0/32"));
+  const IpAddress address = *IpAddress::Parse("10.0.0.0");
+  EXPECT_EQ(Take(*pool, 1), "10.0.0.0");
+  pool->Release(Owner(1));
+  clock_.Advance(seconds(20));
+  for (int i = 0; i < 2; ++i) {
+    auto lease = pool->LeaseAddress(Owner(2), address);
+    ASSERT_TRUE(lease.ok()) << lease.status();
+    IpLease moved = *std::move(lease);
+    IpLease assigned;
+    assigned = std::move(moved);
+  }
+  EXPECT_EQ(pool->GetUsage().cooling, 1u);
+  EXPECT_THAT(Take(*pool, 3), HasSubstr("the next for 40 s more"));
+  clock_.Advance(seconds(40));
+  EXPECT_EQ(pool->GetUsage().cooling, 0u);
+  // Its cool-down was over before: free at once, as it was.
+  EXPECT_TRUE(pool->LeaseAddress(Owner(2), address).ok());
+  EXPECT_EQ(Take(*pool, 3), "10.0.0.0");
+}
+
+TEST_F(PoolTest, PoolsInDirectoriesBelowAreListed) {
+  const auto pool = Open();
+  std::filesystem::create_directories(dir_ + "/secondary/my-net");
+  std::filesystem::copy(Path(), dir_ + "/secondary/my-net/10.0.0.0_29");
+  EXPECT_THAT(*ListPools(dir_),
+              ElementsAre("10.0.0.0_29", "secondary/my-net/10.0.0.0_29"));
+}
+
 TEST_F(PoolTest, ReaderShowsOwnersStatesAndAges) {
   const auto pool = Open();
   const Owner owner = *Owner::FromId("0123456789abcdef");

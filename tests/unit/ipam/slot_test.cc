@@ -36,6 +36,10 @@ TEST(SlotTest, AClaimNamesItsOwnerAndEndsInACoolDown) {
   // Read on another CPU a moment before the release.
   EXPECT_TRUE(slot::IsCooling(released, 4999, 1000));
   EXPECT_FALSE(slot::IsCooling(slot::RolledBack(owned), 1, 1000));
+  EXPECT_EQ(slot::RolledBack(owned, 0), slot::RolledBack(owned));
+  // To the former cool-down, under its own generation.
+  const uint64_t next = slot::Claimed(released, Owner(1));
+  EXPECT_EQ(slot::RolledBack(next, released), slot::Released(next, 5000));
 }
 
 TEST(SlotTest, EveryClaimHasAnotherGeneration) {

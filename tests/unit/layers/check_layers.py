@@ -40,7 +40,7 @@ MAY_KNOW = {
                         "network"},
     "daemon": _ABOVE_OS | _RUNTIME_PARTS | {"cri", "cri/streaming", "runtime", "image",
                                             "network", "ipam"},
-    "tools": _ABOVE_OS | {"daemon", "ipam", "runtime/cgroup"},
+    "tools": _ABOVE_OS | {"daemon", "ipam", "network", "runtime/cgroup"},
 }
 
 # Generated headers, and the folders that may see them.

@@ -166,7 +166,28 @@ TEST(AddressingTest, ChecksOptionsBeforeAnythingIsDone) {
               HasSubstr("network.host_link_name: "));
   EXPECT_THAT(error([](Options& o) { o.parent = "pinion-host"; }),
               HasSubstr("network.host_link_name: "));
+  EXPECT_THAT(error([](Options& o) { o.host_link_name = "ph%d"; }),
+              HasSubstr("network.host_link_name: \"ph%d\""));
+  EXPECT_THAT(error([](Options& o) { o.parent = "default"; }),
+              HasSubstr("network.parent: "));
+  EXPECT_THAT(error([](Options& o) { o.interface_name = "all"; }),
+              HasSubstr("network.interface_name: "));
+  EXPECT_THAT(error([](Options& o) {
+                o.mode = Options::Mode::kBridge;
+                o.bridge_name = "pinion%d";
+              }),
+              HasSubstr("network.bridge_name: "));
+  EXPECT_THAT(error([](Options& o) {
+                o.mode = Options::Mode::kCni;
+                o.interface_name = "lo";
+              }),
+              HasSubstr("network.interface_name: "));
   EXPECT_THAT(error([](Options& o) { o.mtu = 67; }), HasSubstr("network.mtu"));
+  EXPECT_THAT(error([](Options& o) {
+                o.mtu = 1279;
+                o.range = "10.1.2.0/24,fd00:7::/64";
+              }),
+              HasSubstr("network.mtu: 1279 is less than IPv6 needs"));
   EXPECT_THAT(error([](Options& o) { o.range = "10.1.2.3/24"; }),
               HasSubstr("is 10.1.2.0/24 meant?"));
   EXPECT_THAT(error([](Options& o) { o.range = "10.1.2.3/32"; }),
@@ -190,6 +211,81 @@ TEST(AddressingTest, ChecksOptionsBeforeAnythingIsDone) {
               HasSubstr("directory"));
   EXPECT_THAT(error([](Options& o) { o.cool_down = -std::chrono::seconds(1); }),
               HasSubstr("network.cool_down"));
+}
+
+// The error of options with a parent whose addresses are not known.
+std::string ErrorOnNic(void (*change)(Options&)) {
+  Options options = With("10.50.7.0/24");
+  options.parent = "nic";
+  change(options);
+  return std::string(CheckOptions(options).message());
+}
+
+TEST(AddressingTest, WhatFailsWhateverAddressesTheParentHasIsToldBefore) {
+  EXPECT_THAT(ErrorOnNic([](Options& o) { o.exclude = {"10.50.0.0/16"}; }),
+              HasSubstr("10.50.7.0/24 has no address left"));
+  EXPECT_THAT(ErrorOnNic([](Options& o) {
+                o.range = "10.50.7.0/30";
+                o.gateway = "10.50.7.1";
+                o.node_address = "10.50.7.2";
+              }),
+              HasSubstr("no address left"));
+  EXPECT_THAT(ErrorOnNic([](Options& o) { o.subnet = "10.50.7.0/25"; }),
+              HasSubstr("network.subnet: the range 10.50.7.0/24"));
+  for (const char* overlapping :
+       {"0.0.0.0/0", "10.50.0.0/16", "10.50.7.64/26"}) {
+    Options options = With("10.50.7.0/24");
+    options.parent = "nic";
+    options.service_cidr = overlapping;
+    EXPECT_THAT(std::string(CheckOptions(options).message()),
+                HasSubstr("network.service_cidr: "));
+  }
+  EXPECT_THAT(ErrorOnNic([](Options& o) {
+                o.range = "";
+                o.service_cidr = "0.0.0.0/0";
+              }),
+              HasSubstr("network.service_cidr: 0.0.0.0/0 has every address"));
+  EXPECT_THAT(ErrorOnNic([](Options& o) { o.gateway = "0.0.0.0"; }),
+              HasSubstr("network.gateway: 0.0.0.0 is of 0.0.0.0/8"));
+  EXPECT_THAT(ErrorOnNic([](Options& o) {
+                o.subnet = "10.50.0.0/16";
+                o.gateway = "10.50.0.0";
+              }),
+              HasSubstr("10.50.0.0 is the network itself of"));
+  EXPECT_THAT(ErrorOnNic([](Options& o) {
+                o.range = "";
+                o.subnet = "10.50.0.0/16";
+                o.gateway = "10.50.255.255";
+              }),
+              HasSubstr("is the broadcast address of"));
+  EXPECT_THAT(ErrorOnNic([](Options& o) { o.parent = "lo"; }),
+              HasSubstr("network.parent: lo is the loopback"));
+}
+
+TEST(AddressingTest, WhatTheParentsAddressesMayMendIsNotRefused) {
+  const auto fine = [](const std::string& range, const std::string& gateway) {
+    Options options = With(range);
+    options.parent = "nic";
+    options.gateway = gateway;
+    return std::string(CheckOptions(options).message());
+  };
+  EXPECT_EQ(fine("10.50.7.5-10.50.7.9", ""), "");
+  EXPECT_EQ(fine("10.50.7.5/32", ""), "");
+  EXPECT_EQ(fine("10.50.7.0/24", "10.50.255.1"), "");
+  EXPECT_EQ(fine("10.50.7.0/24,fd50::7:0/112", "10.50.255.1,fd50::"), "");
+  // An ipvlan's host link has an address of its own.
+  Options ipvlan = With("10.50.7.5/32");
+  ipvlan.parent = "nic";
+  ipvlan.mode = Options::Mode::kIpvlan;
+  EXPECT_THAT(std::string(CheckOptions(ipvlan).message()),
+              HasSubstr("no address left"));
+}
+
+TEST(AddressingTest, AGatewayIsNotTheParentsNetworkItself) {
+  Options options = With("10.50.7.0/24");
+  options.gateway = "10.50.0.0";
+  EXPECT_THAT(Plan(options, {"10.50.0.1/16"}),
+              HasSubstr("network.gateway: 10.50.0.0 is the network itself"));
 }
 
 TEST(AddressingTest, NamesFitIntoTheKernels15Bytes) {

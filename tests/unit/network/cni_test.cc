@@ -66,6 +66,17 @@ TEST(ListTest, SurvivesItsOwnJson) {
   EXPECT_FALSE(IsAtLeast(*again, "1.0.0"));
 }
 
+TEST(ListTest, OffersTheVersionsThatPinionSpeaks) {
+  const auto list = ParseList(R"({"cniVersion": "0.4.0", "cniVersions":
+      ["1.0.0", "7.0.0", "0.2.0", "0.4.0"], "name": "net", "type": "a"})");
+  ASSERT_TRUE(list.ok()) << list.status();
+  EXPECT_THAT(list->versions, ElementsAre("0.4.0", "1.0.0"));
+  EXPECT_EQ(list->version, "1.0.0");
+  EXPECT_FALSE(ParseList(R"({"cniVersion": "0.4.0", "cniVersions": "1.0.0",
+      "name": "net", "type": "a"})")
+                   .ok());
+}
+
 TEST(ExecutionConfigTest, GivesCapabilitiesThatWereDeclared) {
   const auto list = ParseList(R"({"cniVersion": "1.0.0", "name": "net",
       "plugins": [{"type": "a", "capabilities":

@@ -1,14 +1,18 @@
 #include "os/network_namespace.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace pinion::os {
@@ -26,7 +30,7 @@ TEST(NetworkNamespaceTest, EachIsNewAndTheCallerStays) {
   std::set<ino_t> inodes = {own};
   std::vector<NetworkNamespace> kept;
   for (int i = 0; i < 3; ++i) {
-    auto made = NewNetworkNamespace();
+    auto made = NewNetworkNamespace(RouterAdvertisements::kHeeded);
     ASSERT_TRUE(made.ok()) << made.status();
     inodes.insert(InodeOf("/proc/self/fd/" + std::to_string(made->fd.get())));
     kept.push_back(std::move(*made));
@@ -37,7 +41,7 @@ TEST(NetworkNamespaceTest, EachIsNewAndTheCallerStays) {
 
 TEST(NetworkNamespaceTest, ItsSocketSeesOnlyLoAndThatUp) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root";
-  const auto made = NewNetworkNamespace();
+  const auto made = NewNetworkNamespace(RouterAdvertisements::kHeeded);
   ASSERT_TRUE(made.ok()) << made.status();
   struct {
     nlmsghdr header;
@@ -69,6 +73,28 @@ TEST(NetworkNamespaceTest, ItsSocketSeesOnlyLoAndThatUp) {
   }
   EXPECT_TRUE(lo_is_up);
   EXPECT_EQ(others, 0);
+}
+
+// What a thread that is in the namespace reads.
+std::string ReadInside(int netns_fd, const std::string& path) {
+  std::string text;
+  std::thread([&] {
+    if (setns(netns_fd, CLONE_NEWNET) != 0) return;
+    std::getline(std::ifstream(path), text);
+  }).join();
+  return text;
+}
+
+TEST(NetworkNamespaceTest, ItsDevicesHeedRoutersOrDoNot) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  if (!KernelHasIpv6()) GTEST_SKIP() << "needs IPv6";
+  const std::string conf = "/proc/sys/net/ipv6/conf/default/accept_ra";
+  const auto heeding = NewNetworkNamespace(RouterAdvertisements::kHeeded);
+  ASSERT_TRUE(heeding.ok()) << heeding.status();
+  EXPECT_EQ(ReadInside(heeding->fd.get(), conf), "1");
+  const auto ignoring = NewNetworkNamespace(RouterAdvertisements::kIgnored);
+  ASSERT_TRUE(ignoring.ok()) << ignoring.status();
+  EXPECT_EQ(ReadInside(ignoring->fd.get(), conf), "0");
 }
 
 }  // namespace

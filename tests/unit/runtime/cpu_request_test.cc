@@ -45,6 +45,8 @@ TEST(CpuRequestTest, WholeCpusAreExclusive) {
   EXPECT_EQ(CountOf(Quota(200000, 0)), 2u) << "the kernel's period";
   EXPECT_EQ(CountOf(Quota(200000, 100000, 2048)), 2u);
   EXPECT_EQ(CountOf(Quota(300 * 100000, 100000, 262144)), 300u);
+  EXPECT_EQ(CountOf(Quota(INT64_MAX / 4 * 4, 4)), uint64_t{INT64_MAX / 4})
+      << "more than any machine has: it will not fit";
 }
 
 TEST(CpuRequestTest, EverythingElseIsShared) {
@@ -53,7 +55,35 @@ TEST(CpuRequestTest, EverythingElseIsShared) {
   EXPECT_EQ(CountOf(Quota(50000)), 0u);
   EXPECT_EQ(CountOf(Quota(150000)), 0u);
   EXPECT_EQ(CountOf(Quota(200000, 100000, 102)), 0u) << "Burstable";
-  EXPECT_EQ(CountOf(Quota(INT64_MAX / 4 * 4, 4)), 0u);
+}
+
+TEST(CpuRequestTest, AGrantIsKeptForTheSameNumberOnly) {
+  cpu::Grant two;
+  two.cpus = *CpuSet::Parse("2-3");
+  const auto check = [&](const state::Resources& resources,
+                         const Annotations& annotations = {}) {
+    return CheckStillAskedFor(two, CpuRequestOf(Pod(annotations), resources));
+  };
+  EXPECT_TRUE(check(Quota(200000)).ok());
+  EXPECT_TRUE(check(Quota(50000), {{"cpu.pinion.dev/cpus", "2"}}).ok());
+  EXPECT_THAT(std::string(check(Quota(300000)).message()),
+              HasSubstr("had 2 and asks for 3"));
+  EXPECT_TRUE(absl::IsFailedPrecondition(check(Quota(150000))));
+  state::Resources named = Quota(200000);
+  named.set_cpuset_cpus("1");
+  EXPECT_TRUE(absl::IsFailedPrecondition(check(named)));
+  state::Resources refused = Quota(200000);
+  (*refused.mutable_unified())["cpuset.cpus.partition"] = "root";
+  EXPECT_TRUE(absl::IsInvalidArgument(check(refused)));
+}
+
+TEST(CpuRequestTest, ThePodsPartitionIsKnownWithoutARequest) {
+  const std::string key = "cpu.pinion.dev/isolation";
+  EXPECT_EQ(PartitionAskedFor(Pod({})), cpu::Partition::kNone);
+  EXPECT_EQ(PartitionAskedFor(Pod({{key, "root"}})), cpu::Partition::kRoot);
+  EXPECT_EQ(PartitionAskedFor(Pod({{key, "partition"}})),
+            cpu::Partition::kIsolated);
+  EXPECT_EQ(PartitionAskedFor(Pod({{key, "?"}})), cpu::Partition::kNone);
 }
 
 TEST(CpuRequestTest, TheCallersOwnCpusetStands) {
@@ -104,6 +134,20 @@ TEST(CpuRequestTest, KnowsPartitions) {
       Pod({{"cpu.pinion.dev/isolation", "partition"}}), Quota(200000));
   ASSERT_TRUE(request.ok() && *request) << request.status();
   EXPECT_EQ((*request)->partition, cpu::Partition::kIsolated);
+}
+
+TEST(CpuRequestTest, RefusesPartitionsBesideItsOwn) {
+  for (const char* file : {"cpuset.cpus.exclusive", "cpuset.cpus.partition"}) {
+    for (state::Resources resources : {Quota(200000), state::Resources()}) {
+      (*resources.mutable_unified())[file] = "";
+      const absl::Status refused = CpuRequestOf(Pod({}), resources).status();
+      EXPECT_TRUE(absl::IsInvalidArgument(refused)) << file;
+      EXPECT_THAT(std::string(refused.message()),
+                  HasSubstr("annotation cpu.pinion.dev/isolation"));
+      resources.set_cpuset_cpus("2-3");
+      EXPECT_FALSE(CpuRequestOf(Pod({}), resources).ok()) << file;
+    }
+  }
 }
 
 TEST(CpuRequestTest, AnnotationsNeedThePolicy) {

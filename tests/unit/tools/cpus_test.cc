@@ -19,7 +19,8 @@ CpuMap Small() {
   for (int id = 0; id < 4; ++id) map.cpus.push_back({id, id, id / 2, id / 2});
   map.reserved = Cpus("0");
   map.shared = Cpus("0-1");
-  map.owners = {{"0123456789abcdef", "default/fast/main", Cpus("2-3"), {}, ""}};
+  map.owners = {
+      {"0123456789abcdef", "default/fast/main", Cpus("2-3"), {}, "", ""}};
   return map;
 }
 
@@ -42,7 +43,7 @@ CpuMap Recorded(const std::string& machine, std::string_view reserved) {
   map.shared = cpus->Shared();
   for (const auto& [owner, grant] : cpus->grants()) {
     map.owners.push_back(
-        {"0123456789abcdef", owner, grant.cpus, grant.idle, ""});
+        {"0123456789abcdef", owner, grant.cpus, grant.idle, "", ""});
   }
   return map;
 }
@@ -155,7 +156,7 @@ TEST(CpusTest, MoreOwnersThanLetters) {
     map.cpus.push_back({id, id, 0, 0});
     CpuSet one;
     one.Add(id);
-    map.owners.push_back({"id", "a/b/c", one, {}, ""});
+    map.owners.push_back({"id", "a/b/c", one, {}, "", ""});
   }
   EXPECT_THAT(RenderCpuMap(map, Terminal()), HasSubstr("[8][9][#]"));
 }
@@ -166,6 +167,22 @@ TEST(CpusTest, APartitionIsShownAsTheKernelHasIt) {
   EXPECT_THAT(RenderCpuMap(map, Terminal()),
               HasSubstr("A  2-3   2, partition: isolated  1     default"));
   EXPECT_THAT(CpuMapJson(map), HasSubstr("\"partition\": \"isolated\""));
+  map.owners[0].partition.clear();
+  map.owners[0].astray_on = "0-3";
+  EXPECT_THAT(RenderCpuMap(map, Terminal()),
+              HasSubstr("A  2-3   2, RUNS ON 0-3  1  "));
+  EXPECT_THAT(CpuMapJson(map), HasSubstr("\"astray_on\": \"0-3\""));
+  map.owners[0].astray_on = "-";
+  EXPECT_THAT(RenderCpuMap(map, Terminal()),
+              HasSubstr("2, NOT KEPT: no cpuset"));
+}
+
+TEST(CpusTest, WhoElseWasGivenThemIsNamed) {
+  CpuMap map = Small();
+  map.owners[0].shared_with = {"shop/web/a", "shop/web/b"};
+  EXPECT_THAT(RenderCpuMap(map, Terminal()),
+              HasSubstr("A  2-3   2, SHARED WITH shop/web/a shop/web/b  1  "));
+  EXPECT_THAT(CpuMapJson(map), HasSubstr("\"shared_with\": [\n"));
 }
 
 TEST(CpusTest, Json) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <string>
 
@@ -10,6 +11,12 @@ namespace pinion::tools {
 namespace {
 
 using ::testing::HasSubstr;
+
+CpuFacts Pinned(const std::string& reserved) {
+  return {.pinning = true,
+          .reserved = *CpuSet::Parse(reserved),
+          .present = *CpuSet::Parse("0-3")};
+}
 
 // A machine on which everything is fine.
 Facts Good() {
@@ -46,6 +53,32 @@ TEST(DoctorTest, NothingToSayOnAGoodMachine) {
     EXPECT_EQ(finding.fix, "") << finding.subject;
   }
   EXPECT_EQ(DoctorExitCode(Judge(Good())), 0);
+}
+
+// Beside what is said of cgroups in any case.
+TEST(DoctorTest, PinningNeedsTheCpusetController) {
+  Facts facts = Good();
+  facts.cpu = Pinned("0");
+  for (const CgroupLayout layout :
+       {CgroupLayout::kUnified, CgroupLayout::kHybrid}) {
+    facts.cgroup_layout = layout;
+    facts.cgroup_controllers = {"cpu", "memory", "pids"};
+    if (layout == CgroupLayout::kHybrid) {
+      // Listed, but not pinion's to enable.
+      facts.cgroup_controllers = {"cpu", "cpuset", "memory", "pids"};
+    }
+    const std::vector<Finding> findings = Judge(facts);
+    const auto found = std::find_if(
+        findings.begin(), findings.end(),
+        [](const Finding& f) { return f.subject == "CPU pinning"; });
+    ASSERT_NE(found, findings.end());
+    EXPECT_EQ(found->verdict, Verdict::kFail);
+    EXPECT_THAT(found->text, HasSubstr("needs the cpuset controller"));
+    EXPECT_THAT(found->fix, HasSubstr("cpu.policy = \"none\""));
+    EXPECT_EQ(DoctorExitCode(findings), 1);
+  }
+  facts.cpu.missing_is_ignored = true;
+  EXPECT_EQ(DoctorExitCode(Judge(facts)), 0);
 }
 
 struct Sickness {
@@ -109,6 +142,13 @@ INSTANTIATE_TEST_SUITE_P(
                  },
                  Verdict::kWarn, "not available in v2: cpuset memory",
                  "missing_controllers"},
+        Sickness{"CPU pinning", [](Facts* f) { f->cpu = Pinned("0,9"); },
+                 Verdict::kFail,
+                 "names CPUs that this machine does not have: 9",
+                 "name some of 0-3"},
+        Sickness{"CPU pinning", [](Facts* f) { f->cpu = Pinned("0-3"); },
+                 Verdict::kFail, "none is left for containers",
+                 "reserve fewer"},
         Sickness{"overlay",
                  [](Facts* f) {
                    f->overlay = {false, "fsopen overlay: ENODEV"};
@@ -135,6 +175,12 @@ INSTANTIATE_TEST_SUITE_P(
                    f->macvlan = {false, "make a macvlan: not supported"};
                  },
                  Verdict::kFail, "not supported", "modprobe macvlan"},
+        Sickness{"ipvlan",
+                 [](Facts* f) {
+                   f->ipvlan = Trial{
+                       false, "make a link of kind ipvlan: not supported"};
+                 },
+                 Verdict::kFail, "not supported", "modprobe ipvlan"},
         Sickness{"parent device", [](Facts* f) { f->parent = "eth7"; },
                  Verdict::kFail, "no device eth7", "network.parent"},
         Sickness{"parent device",
@@ -143,6 +189,17 @@ INSTANTIATE_TEST_SUITE_P(
                    f->parent_up = false;
                  },
                  Verdict::kFail, "eth7 is down", "ip link set eth7 up"},
+        Sickness{"network storage",
+                 [](Facts* f) {
+                   f->secondary = {{"storage", "eth8", std::nullopt}};
+                 },
+                 Verdict::kWarn, "its parent eth8 does not exist",
+                 "network.secondary.storage.parent"},
+        Sickness{"network storage",
+                 [](Facts* f) {
+                   f->secondary = {{"storage", "eth8", false}};
+                 },
+                 Verdict::kWarn, "eth8 is down", "ip link set eth8 up"},
         Sickness{"seccomp", [](Facts* f) { f->seccomp = false; },
                  Verdict::kFail, "no seccomp", "CONFIG_SECCOMP_FILTER"},
         Sickness{"device filter",

@@ -264,6 +264,50 @@ restarts() {
   check_all "after a foreign write and a restart"
 }
 
+# policy STATIC|NONE: the daemon is started anew with it.
+policy() {
+  sed -i "s/^policy = .*/policy = \"$1\"/" "$bed_scratch/pinion.toml"
+  bed_end_piniond KILL
+  bed_piniond
+}
+
+asked_meanwhile() {
+  bed_step "CPUs that were named while nobody pinned"
+  run between '"cpu_period": 100000, "cpu_quota": 100000'
+  local between=$id between_pod=$pod
+  check_cpus "the one between" "$between" 1 "at first"
+  policy none
+  check "other CPUs" "$between" \
+    "$(crictl update --cpuset-cpus 0-1 "$between" 2>&1)"
+  policy static
+  check_cpus "the one between" "$between" 0-1 "with pinning again"
+  check_cpus "the shared one" "$shared" 0-1 "with pinning again"
+  check_cpus "the pinned one" "$pinned" 2-3 "with pinning again"
+  check_match "gone" "$between_pod" "$(crictl rmp --force "$between_pod" 2>&1)"
+}
+
+slice_loses_cpus() {
+  bed_step "a slice that loses CPUs"
+  local leaf slice spare
+  leaf=$(bed_leaf "$pinned")
+  slice=$(basename "$(dirname "$(dirname "$leaf")")")
+  check "CPU 0 alone" 0 "$(systemctl set-property --runtime "$slice" \
+    AllowedCPUs=0; echo $?)"
+  eventually 30 "the pinned one is put on what is left" 0 cat "$leaf/cpuset.cpus"
+  check_match "which is shown" "2-3 +2, RUNS ON 0 " \
+    "$("$bed_binaries/pinionctl" cpus --socket "$bed_scratch/pinion.sock")"
+  make spare '"cpu_period": 100000, "cpu_quota": 100000'
+  spare=$pod
+  check_match "CPU 1 is free, but not for the slice" \
+    'ResourceExhausted.*the pod.s cgroup can give \(0\)' "$id"
+  check_match "rmp" "$spare" "$(crictl rmp --force "$spare" 2>&1)"
+  check "all CPUs again" 0 "$(systemctl set-property --runtime "$slice" \
+    AllowedCPUs=0-3; echo $?)"
+  eventually 30 "the pinned one is back" 2-3 effective "$pinned"
+  eventually 30 "the shared one, too" 0-1 effective "$shared"
+  check_all "after the slice has its CPUs back"
+}
+
 ends() {
   bed_step "its end gives the CPUs back"
   bed_end_piniond KILL
@@ -294,6 +338,8 @@ partitions
 resizes
 kubelet
 restarts
+asked_meanwhile
+slice_loses_cpus
 ends
 crictl rmp --all --force >/dev/null 2>&1
 bed_finish

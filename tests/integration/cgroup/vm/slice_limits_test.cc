@@ -7,8 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -93,19 +93,26 @@ class SliceLimitsTest : public testing::Test {
     return count;
   }
 
-  // Percent of one CPU that a cgroup got between two looks.
-  static double Share(const char* what, const CpuStat& before,
-                      const CpuStat& after, double seconds) {
-    const double percent =
-        static_cast<double>(*after.usage_us - *before.usage_us) / 1e4 / seconds;
+  // What a cgroup got of one CPU between two looks.
+  struct Got {
+    double percent = 0;
+    // Part of the periods in which the quota was used up.
+    double held_back = 0;
+  };
+  static Got Share(const char* what, const CpuStat& before,
+                   const CpuStat& after, double seconds) {
+    const auto held_back = static_cast<double>(*after.throttled_periods -
+                                               *before.throttled_periods);
+    const auto periods = static_cast<double>(*after.periods - *before.periods);
+    const Got got = {
+        static_cast<double>(*after.usage_us - *before.usage_us) / 1e4 / seconds,
+        held_back / periods};
     std::printf(
-        "%s: %.2f %% of a CPU over %.1f s, held back in %d of %d "
+        "%s: %.2f %% of a CPU over %.1f s, held back in %.0f of %.0f "
         "periods\n",
-        what, percent, seconds,
-        static_cast<int>(*after.throttled_periods - *before.throttled_periods),
-        static_cast<int>(*after.periods - *before.periods));
+        what, got.percent, seconds, held_back, periods);
     std::fflush(stdout);
-    return percent;
+    return got;
   }
 
   ScratchCgroup view_;
@@ -130,13 +137,12 @@ TEST_F(SliceLimitsTest, HalfACpuIsHalfACpuForAContainerAndForASlice) {
             "");
   const char* const text = getenv("PINION_QUOTA_SECONDS");
   const std::chrono::seconds window(text != nullptr ? atoi(text) : 10);
-  double container = 0;
-  double slice = 0;
-  const auto off = [](double share) { return std::abs(share - 50) > 2; };
-  // Again if it was less: a host that is busy takes virtual CPUs away, and
-  // then the quota is not what held the processes back. More is never right.
-  for (int i = 0;
-       i < 3 && (off(container) || off(slice)) && container < 52 && slice < 52;
+  Got container;
+  Got slice;
+  // A host that is busy takes virtual CPUs away, and then it is not the quota
+  // that holds the processes back. Again if that was so for long: nothing could
+  // be said of the quota.
+  for (int i = 0; i < 3 && std::min(container.held_back, slice.held_back) < 0.9;
        ++i) {
     // Not from the beginning: the first period is begun in its middle.
     std::this_thread::sleep_for(std::chrono::milliseconds(500));
@@ -150,8 +156,13 @@ TEST_F(SliceLimitsTest, HalfACpuIsHalfACpuForAContainerAndForASlice) {
     slice = Share("slice of two pods with CPUQuota=50%", before[1], after[1],
                   seconds);
   }
-  EXPECT_NEAR(container, 50, 2);
-  EXPECT_NEAR(slice, 50, 2);
+  for (const Got& got : {container, slice}) {
+    EXPECT_GT(got.held_back, 0.5) << "the host is too busy to measure a quota";
+    EXPECT_LT(got.percent, 52);
+    // The other periods count as if nothing had run. A timer that comes late,
+    // in emulation, makes a period longer.
+    EXPECT_GT(got.percent, 50 * got.held_back - 4);
+  }
   Stop(*alone);
   Stop(*a);
   Stop(*b);

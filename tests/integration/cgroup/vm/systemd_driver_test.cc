@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "runtime/cgroup/container_cgroup.h"
+#include "runtime/cgroup/protection.h"
 #include "tests/integration/cgroup/vm/unit_bed.h"
 #include "tests/support/child.h"
 #include "tests/support/scratch_cgroup.h"
@@ -69,6 +70,37 @@ class SystemdDriverTest : public testing::TestWithParam<BusCase> {
   std::unique_ptr<PodCgroupDriver> driver_;
 };
 
+// docs/decisions/memory_protection.md: without a guard, too.
+TEST_P(SystemdDriverTest, WhatAPodPromisesOutlivesAReload) {
+  ContainerCgroups leaves(
+      *FindHierarchy(), MissingControllers::kRefuse,
+      {.keep_protection = [this](const std::string& path,
+                                 const Protection& protection) {
+        const absl::Status kept = driver_->KeepProtection(path, protection);
+        EXPECT_TRUE(kept.ok()) << kept;
+        return kept;
+      }});
+  Pod pod(view_);
+  ASSERT_TRUE(Create(pod, "pntest-a.slice").ok());
+  state::Resources r = Limits();
+  (*r.mutable_unified())["memory.min"] = "8M";
+  (*r.mutable_unified())["memory.low"] = "16M";
+  const auto leaf = leaves.Create(pod.path, pod.leaf, r);
+  ASSERT_TRUE(leaf.ok()) << leaf.status();
+  for (const char* command :
+       {"systemctl daemon-reload", "systemctl daemon-reexec"}) {
+    EXPECT_EQ(Shell(command), "");
+    EXPECT_EQ(pod.Read("memory.min"), std::to_string(8 * kMiB)) << command;
+    EXPECT_EQ(pod.Read("memory.low"), std::to_string(16 * kMiB)) << command;
+    ExpectLimits(pod, command);
+  }
+  ASSERT_TRUE(leaves.Remove(pod.path, pod.leaf).ok());
+  EXPECT_EQ(pod.Read("memory.low"), "0");
+  EXPECT_EQ(Shell("systemctl daemon-reload"), "");
+  EXPECT_EQ(pod.Read("memory.low"), "0");
+  EXPECT_TRUE(driver_->Remove(pod.id, pod.path).ok());
+}
+
 TEST_P(SystemdDriverTest, APodIsOneUnitAndGoesWithoutATrace) {
   Pod pod(view_);
   const absl::Status made = Create(pod, "pntest-a.slice");
@@ -83,14 +115,12 @@ TEST_P(SystemdDriverTest, APodIsOneUnitAndGoesWithoutATrace) {
   for (const char* line :
        {"ActiveState=active", "Description=pod default/test",
         "Slice=pntest-a.slice", "Delegate=yes", "TasksMax=infinity",
-        "CollectMode=inactive-or-failed", "MemoryLow=infinity"}) {
+        "CollectMode=inactive-or-failed", "MemoryLow=0"}) {
     EXPECT_THAT(shown, HasSubstr(line));
   }
   EXPECT_EQ(pod.Read("cgroup.controllers"), view_.Read("/cgroup.controllers"));
   EXPECT_EQ(pod.Read("cgroup.subtree_control"),
             view_.Read("/cgroup.controllers"));
-  EXPECT_EQ(pod.Read("memory.min"), "max");
-  EXPECT_EQ(pod.Read("memory.low"), "max");
   EXPECT_THAT(*driver_->ListPods(), Contains(pod.id));
 
   ASSERT_TRUE(Create(pod, "pntest-a.slice").ok()) << "again";
@@ -128,7 +158,6 @@ TEST_P(SystemdDriverTest, LimitsStayWhateverSystemdDoes) {
         std::string("systemctl daemon-reload")}) {
     EXPECT_EQ(Shell(command), "") << command;
     ExpectLimits(pod, command);
-    EXPECT_EQ(pod.Read("memory.min"), "max") << command;
     EXPECT_EQ(pod.Read("cgroup.subtree_control"),
               view_.Read("/cgroup.controllers"))
         << command;

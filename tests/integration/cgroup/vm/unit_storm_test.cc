@@ -57,27 +57,41 @@ struct Cost {
   double manager_ms = 0;  // per pod
 };
 
-Cost AtOnce(std::vector<std::unique_ptr<UnitPod>>& pods, double idle,
-            const std::function<absl::Status(UnitPod&)>& call) {
+using Pods = std::vector<std::unique_ptr<UnitPod>>;
+using Call = std::function<absl::Status(UnitPod&)>;
+
+Cost Measure(size_t pods, double idle, const std::function<void()>& work) {
   AwaitQuiet();
   const double before = ManagerMs();
   const Stopwatch watch;
-  std::atomic<int> failed = 0;
-  std::vector<std::thread> threads;
-  for (auto& pod : pods) {
-    threads.emplace_back([&, pod = pod.get()] {
-      const absl::Status status = call(*pod);
-      if (!status.ok() && ++failed < 5) std::cerr << status << "\n";
-    });
-  }
-  for (auto& thread : threads) thread.join();
+  work();
   Cost cost;
   cost.seconds = watch.Seconds();
-  EXPECT_EQ(failed, 0);
   AwaitQuiet();
   cost.manager_ms = (ManagerMs() - before - watch.Seconds() * idle) /
-                    static_cast<double>(pods.size());
+                    static_cast<double>(pods);
   return cost;
+}
+
+Cost AtOnce(Pods& pods, double idle, const Call& call) {
+  return Measure(pods.size(), idle, [&] {
+    std::atomic<int> failed = 0;
+    std::vector<std::thread> threads;
+    for (auto& pod : pods) {
+      threads.emplace_back([&, pod = pod.get()] {
+        const absl::Status status = call(*pod);
+        if (!status.ok() && ++failed < 5) std::cerr << status << "\n";
+      });
+    }
+    for (auto& thread : threads) thread.join();
+    EXPECT_EQ(failed, 0);
+  });
+}
+
+Cost OneByOne(Pods& pods, double idle, const Call& call) {
+  return Measure(pods.size(), idle, [&] {
+    for (auto& pod : pods) EXPECT_TRUE(call(*pod).ok());
+  });
 }
 
 std::vector<int> Sizes() {
@@ -93,28 +107,42 @@ std::vector<int> Sizes() {
 
 class UnitStormTest : public testing::Test {
  protected:
-  // Makes and removes `size` pods: what each cost PID 1, in milliseconds.
-  double Storm(int size) {
-    std::vector<std::unique_ptr<UnitPod>> pods;
+  Pods NewPods(int size) const {
+    Pods pods;
     for (int i = 0; i < size; ++i) {
       pods.push_back(std::make_unique<UnitPod>(view_));
     }
-    const Cost made = AtOnce(pods, idle_, [&](UnitPod& pod) {
+    return pods;
+  }
+
+  // Makes and removes `size` pods: what each cost PID 1, in milliseconds. And
+  // kFew beside them, one after the other: what the others' being there costs.
+  double Storm(int size) {
+    const Call make = [&](UnitPod& pod) {
       pod.path = driver_->PathOf(pod.id, "pntest-storm.slice");
       return driver_->Create(pod.id, "pntest-storm.slice", "pod storm/pod",
                              pod.monitor.pid());
-    });
-    for (const auto& pod : pods) EXPECT_TRUE(view_.Exists(pod->path));
-    const Cost removed = AtOnce(pods, idle_, [&](UnitPod& pod) {
+    };
+    const Call remove = [&](UnitPod& pod) {
       return driver_->Remove(pod.id, pod.path);
-    });
+    };
+    Pods pods = NewPods(size);
+    Pods few = NewPods(kFew);
+    const Cost made = AtOnce(pods, idle_, make);
+    for (const auto& pod : pods) EXPECT_TRUE(view_.Exists(pod->path));
+    const Cost few_made = OneByOne(few, idle_, make);
+    const Cost few_removed = OneByOne(few, idle_, remove);
+    const Cost removed = AtOnce(pods, idle_, remove);
     for (const auto& pod : pods) EXPECT_FALSE(view_.Exists(pod->path));
-    std::printf("%4d  %7.2f  %12.2f  %10.2f  %12.2f\n", size, made.seconds,
-                made.manager_ms, removed.seconds, removed.manager_ms);
+    std::printf("%4d  %7.2f  %12.2f  %10.2f  %12.2f  %12.2f  %12.2f\n", size,
+                made.seconds, made.manager_ms, removed.seconds,
+                removed.manager_ms, few_made.manager_ms,
+                few_removed.manager_ms);
     std::fflush(stdout);
     return made.manager_ms + removed.manager_ms;
   }
 
+  static constexpr int kFew = 10;
   const ScratchCgroup view_;
   const std::unique_ptr<PodCgroupDriver> driver_ = NewDriver(kDirect);
   double idle_ = 0;
@@ -124,7 +152,9 @@ TEST_F(UnitStormTest, APodCostsTheManagerTheSameHoweverMany) {
   AwaitQuiet();
   idle_ = IdleMsPerSecond();
   std::printf("PID 1 with nothing to do: %.2f ms a second\n", idle_);
-  std::printf("pods   made s  PID 1 ms/pod   removed s  PID 1 ms/pod\n");
+  std::printf(
+      "pods   made s  PID 1 ms/pod   removed s  PID 1 ms/pod  "
+      " one by one: made       removed\n");
   double first = 0;
   double last = 0;
   for (const int size : Sizes()) {
@@ -135,9 +165,10 @@ TEST_F(UnitStormTest, APodCostsTheManagerTheSameHoweverMany) {
   }
   std::printf("PID 1 per pod, the most pods against the least: %.2f x\n",
               last / first);
-  // 1.2 to 1.5 for 100 against 27; it was 3.7 when systemd was asked about
-  // each job every second.
-  EXPECT_LT(last / first, 2);
+  // 1.2 to 1.5 for 100 against 27 here, where a busy host counts, too; it was
+  // 3.7 when systemd was asked about each job every second. What a pod asks of
+  // it is counted, on any machine, in sd_bus_test.cc.
+  EXPECT_LT(last / first, 3);
   EXPECT_EQ(Shell("systemctl list-units --all --no-legend 'pinion-*.scope'"),
             "");
 }

@@ -26,6 +26,7 @@
 #include "tests/integration/daemon/streaming/rude_client.h"
 #include "tests/support/daemon_bed.h"
 #include "tests/support/eventually.h"
+#include "tests/support/footprint.h"
 #include "tests/support/invariant_processes.h"
 
 namespace pinion::testing {
@@ -34,6 +35,8 @@ namespace {
 namespace fs = std::filesystem;
 namespace cri = ::runtime::v1;
 using testing_support::Eventually;
+using testing_support::Footprint;
+using testing_support::MeasureFootprint;
 
 constexpr uint32_t kSeed = 20261122;
 constexpr int kThreads = 8;
@@ -44,55 +47,6 @@ constexpr size_t kGrpcPollers = 3;
 int Execs() {
   const char* text = std::getenv("PINION_ABORTED_EXECS");
   return text != nullptr ? std::atoi(text) : 500;
-}
-
-// What a process holds.
-struct Footprint {
-  size_t descriptors = 0;
-  size_t threads = 0;
-  size_t children = 0;
-  long rss_kib = 0;
-  long pss_kib = 0;
-};
-
-size_t Entries(const std::string& directory) {
-  size_t count = 0;
-  for ([[maybe_unused]] const auto& entry : fs::directory_iterator(directory)) {
-    ++count;
-  }
-  return count;
-}
-
-// "Rss:   123 kB" of proc(5)'s smaps_rollup.
-long Kib(const std::string& proc, const std::string& name) {
-  std::ifstream file(proc + "/smaps_rollup");
-  for (std::string word; file >> word;) {
-    long kib = 0;
-    if (word == name && file >> kib) return kib;
-  }
-  return 0;
-}
-
-Footprint Measure(pid_t pid) {
-  const std::string proc = "/proc/" + std::to_string(pid);
-  Footprint footprint;
-  footprint.descriptors = Entries(proc + "/fd");
-  footprint.threads = Entries(proc + "/task");
-  for (const auto& [child, process] : testing_support::AllProcesses()) {
-    if (process.parent == pid) ++footprint.children;
-  }
-  footprint.rss_kib = Kib(proc, "Rss:");
-  footprint.pss_kib = Kib(proc, "Pss:");
-  return footprint;
-}
-
-void Print(const char* what, const Footprint& before, const Footprint& after) {
-  std::printf(
-      "%-8s fds %zu → %zu, threads %zu → %zu, children %zu → %zu, "
-      "RSS %ld → %ld KiB, PSS %ld → %ld KiB\n",
-      what, before.descriptors, after.descriptors, before.threads,
-      after.threads, before.children, after.children, before.rss_kib,
-      after.rss_kib, before.pss_kib, after.pss_kib);
 }
 
 class AbortTest : public ::testing::Test {
@@ -179,8 +133,8 @@ class AbortTest : public ::testing::Test {
   // Waits until both have no more than before; what is left.
   bool Settled(const Footprint& daemon, const Footprint& monitor,
                const std::multiset<std::string>& container) const {
-    const Footprint now = Measure(bed_.pid());
-    const Footprint then = Measure(monitor_);
+    const Footprint now = MeasureFootprint(bed_.pid());
+    const Footprint then = MeasureFootprint(monitor_);
     return now.descriptors <= daemon.descriptors &&
            now.threads <= daemon.threads + kGrpcPollers &&
            now.children == daemon.children &&
@@ -207,20 +161,21 @@ TEST_F(AbortTest, LeavesNothing) {
   ASSERT_TRUE(Eventually([&] { return InContainer() == idle_container; }))
       << ::testing::PrintToString(InContainer());
   left_.clear();
-  const Footprint daemon = Measure(bed_.pid());
-  const Footprint monitor = Measure(monitor_);
+  const Footprint daemon = MeasureFootprint(bed_.pid());
+  const Footprint monitor = MeasureFootprint(monitor_);
   const auto start = std::chrono::steady_clock::now();
   Abort(Execs(), kSeed + kThreads);
   const std::chrono::duration<double> took =
       std::chrono::steady_clock::now() - start;
   EXPECT_TRUE(
       Eventually([&] { return Settled(daemon, monitor, idle_container); }));
-  const Footprint daemon_after = Measure(bed_.pid());
-  const Footprint monitor_after = Measure(monitor_);
+  const Footprint daemon_after = MeasureFootprint(bed_.pid());
+  const Footprint monitor_after = MeasureFootprint(monitor_);
   std::printf("%d execs, %d attaches, %d port-forwards in %.1f s\n", Execs(),
               Execs() / 10, Execs() / 10, took.count());
-  Print("daemon", daemon, daemon_after);
-  Print("monitor", monitor, monitor_after);
+  std::printf("daemon   %s\nmonitor  %s\n",
+              Compare(daemon, daemon_after).c_str(),
+              Compare(monitor, monitor_after).c_str());
   EXPECT_EQ(InContainer(), idle_container);
   for (const auto& [where, count] : left_) {
     std::printf("  %5d left %s\n", count, where.c_str());

@@ -141,6 +141,20 @@ MUTANTS = [
     while (!IsTaken""",
      TRY_CLAIM,
      TRY_CLAIM.replace("acq_rel", "release").replace("acquire", "relaxed")),
+    ("WhatWasBeforeIsLookedUpFirst",
+     """        NoteClaim({index, claimed});
+        return {claimed, word};
+""",
+     """        NoteClaim({index, claimed});
+        return {claimed, first};
+""",
+     """    uint64_t word = slots_[index].load(std::memory_order_acquire);
+    while (slot::TagOf(word) != slot::Tag::kOwned) {
+""",
+     """    uint64_t word = slots_[index].load(std::memory_order_acquire);
+    const uint64_t first = word;
+    while (slot::TagOf(word) != slot::Tag::kOwned) {
+"""),
     ("OnlyTheMap",
      "    if (!held) held = ClaimBySlots(owner, now_ms);\n", ""),
 ]

@@ -164,17 +164,39 @@ template <class P>
 Bodies ByName(World<P>& world) {
   world.Claim(3);
   return {[&world] {
-            const uint64_t word = world.table().ClaimSlot(Owner(1), 0);
+            const uint64_t word = world.table().ClaimSlot(Owner(1), 0).word;
             if (slot::TagOf(word) != slot::Tag::kOwned) {
               world.Fail("free, and not claimed");
             }
             if (!slot::IsOwnedBy(word, Owner(1))) return;
             // Claimed already: once.
-            if (world.table().ClaimSlot(Owner(1), 0) != word) {
+            if (world.table().ClaimSlot(Owner(1), 0).word != word) {
               world.Fail("claimed twice");
             }
           },
           [&world] { world.Claim(2); }, [&world] { world.Release(3); }};
+}
+
+// An address is named and given back: a cool-down that has begun goes on.
+template <class P>
+Bodies NamedAndGivenBack(World<P>& world) {
+  const auto released = std::make_shared<bool>(false);
+  return {[&world] {
+            const auto claim = world.table().ClaimSlot(Owner(1), 0);
+            if (claim.word == claim.before) return;
+            world.table().ReleaseSlot(
+                {0, claim.word}, slot::RolledBack(claim.word, claim.before));
+          },
+          [&world, released] {
+            if (!world.Claim(2)) return;
+            *released = true;
+            world.Release(2);
+          },
+          [&world, released] {
+            if (world.Claim(3) && *released) {
+              world.Fail("claimed before it had cooled down");
+            }
+          }};
 }
 
 // A process opens the pool while others use it.
@@ -207,6 +229,9 @@ std::vector<Scenario<P>> Scenarios() {
        {.slots = 1, .usable = {0}, .buckets = 1, .cooldown_ms = 10},
        CoolingDown},
       {"ByName", {}, ByName},
+      {"NamedAndGivenBack",
+       {.slots = 1, .usable = {0}, .buckets = 1, .cooldown_ms = 10},
+       NamedAndGivenBack},
       {"ByNameKills", {}, ByName, kills},
       {"Rebuild", {}, Rebuild},
   };

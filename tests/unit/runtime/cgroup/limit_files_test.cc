@@ -138,6 +138,20 @@ TEST(ToSettingsTest, UnifiedReplacesWhatWasConverted) {
                                       Setting{"memory.max", "max"}));
 }
 
+TEST(ToSettingsTest, OneFaceOfTheWeightIsWritten) {
+  state::Resources r;
+  r.set_cpu_shares(1024);
+  (*r.mutable_unified())["cpu.weight.nice"] = "4";
+  EXPECT_THAT(*ToSettings(r), ElementsAre(Setting{"cpu.weight.nice", "4"}));
+  // What is idle has no weight; what is no longer gets it afterwards.
+  (*r.mutable_unified())["cpu.idle"] = "1";
+  EXPECT_THAT(*ToSettings(r), ElementsAre(Setting{"cpu.idle", "1"}));
+  (*r.mutable_unified())["cpu.idle"] = "0";
+  r.mutable_unified()->erase("cpu.weight.nice");
+  EXPECT_THAT(*ToSettings(r), ElementsAre(Setting{"cpu.idle", "0"},
+                                          Setting{"cpu.weight", "39"}));
+}
+
 TEST(ToSettingsTest, UnifiedNamesOnlyControllersFiles) {
   for (const char* file :
        {"cgroup.procs", "cgroup.kill", "", "memory", "memory.", "../memory.max",
@@ -147,16 +161,11 @@ TEST(ToSettingsTest, UnifiedNamesOnlyControllersFiles) {
     (*r.mutable_unified())[file] = "1";
     ExpectRefused(r, "unified");
   }
-  for (const char* file :
-       {"memory.oom.group", "io.max", "pids.max", "cpu.idle", "misc.max",
-        "rdma.max", "hugetlb.1GB.max", "cpuset.cpus.partition"}) {
-    state::Resources r;
-    (*r.mutable_unified())[file] = "1";
-    EXPECT_THAT(Convert(r), ElementsAre(Setting{file, "1"}));
-  }
   state::Resources r;
-  (*r.mutable_unified())["memory.max"] = std::string(5000, '1');
-  ExpectRefused(r, "malformed");
+  (*r.mutable_unified())["pids.max"] = "77";
+  EXPECT_THAT(Convert(r), ElementsAre(Setting{"pids.max", "77"}));
+  (*r.mutable_unified())["pids.max"] = "many";
+  ExpectRefused(r, "unified: pids.max \"many\" must be a number or max");
 }
 
 TEST(HoldsTest, KnowsTheKernelsRounding) {

@@ -45,6 +45,25 @@ TEST(AllocatorTest, NeverGivesReservedCpusAway) {
   EXPECT_EQ(cpus.Shared().ToString(), "0");
 }
 
+TEST(AllocatorTest, LeavesOutReservedCpusThatAreOffline) {
+  Allocator cpus = Of(OneSocket(), "7-8");
+  EXPECT_EQ(cpus.reserved(), Cpus("7"));
+  EXPECT_EQ(cpus.Free(), Cpus("0-6"));
+}
+
+TEST(AllocatorTest, GivesOnlyWhatThePodsCgroupHas) {
+  Allocator cpus = Of(OneSocket(), "0,4");
+  const Request two = {.count = 2, .within = Cpus("0-1,5-6")};
+  EXPECT_EQ(Granted(cpus.Allocate("a", two)), "1,5");
+  EXPECT_EQ(cpus.Allocate("b", two).status().message(),
+            "2 exclusive CPUs do not fit: 1 are free of those that the pod's "
+            "cgroup can give (0-1,5-6); node 0: 6");
+  const Request more = {.count = 4, .within = two.within};
+  EXPECT_TRUE(absl::IsResourceExhausted(cpus.Resize("a", more).status()));
+  EXPECT_EQ(Granted(cpus.Resize("a", {.count = 3, .within = two.within})),
+            "1,5-6");
+}
+
 TEST(AllocatorTest, KeepsARequestOnOneNodeWhereItFits) {
   Allocator cpus = Of(TwoSockets(), "0,6");
   // The node with the least room that is enough.
@@ -90,7 +109,7 @@ TEST(AllocatorTest, RefusesWhatIsNoRequest) {
   EXPECT_TRUE(
       absl::IsInvalidArgument(cpus.Allocate("a", {.count = 0}).status()));
   EXPECT_FALSE(Allocator::Create(OneSocket(), CpuSet()).ok());
-  EXPECT_FALSE(Allocator::Create(OneSocket(), Cpus("7-8")).ok());
+  EXPECT_FALSE(Allocator::Create(OneSocket(), Cpus("8-9")).ok());
 }
 
 TEST(AllocatorTest, RestoresWhatDoesNotContradict) {
@@ -180,74 +199,134 @@ TEST(AllocatorTest, ResizesOwnCores) {
   EXPECT_EQ(cpus.Free(), Cpus("1,3,5,7"));
 }
 
-void RequireInvariants(const Allocator& cpus) {
-  CpuSet seen;
-  for (const auto& [owner, grant] : cpus.grants()) {
-    ASSERT_FALSE(grant.cpus.empty());
-    for (const CpuSet& part : {grant.cpus, grant.idle}) {
-      for (const int cpu : part) {
-        ASSERT_FALSE(seen.Contains(cpu)) << cpu << " is owned twice";
-        ASSERT_FALSE(cpus.reserved().Contains(cpu)) << cpu << " is reserved";
-        seen.Add(cpu);
-      }
+// Random calls, and beside the allocator what must be true of it.
+class RandomCalls {
+ public:
+  RandomCalls(Topology machine, uint32_t seed)
+      : cpus_(Of(std::move(machine), "0")), random_(seed) {}
+
+  void Step() {
+    const std::string owner = std::to_string(random_() % kOwners);
+    const bool had = cpus_.grants().count(owner) != 0;
+    switch (random_() % 6) {
+      case 0:
+      case 1:
+        cpus_.Release(owner);
+        open_.erase(owner);
+        break;
+      case 2:
+        cpus_.KeepResize(owner);
+        open_.erase(owner);
+        break;
+      case 3:
+        Undo(owner);
+        break;
+      default:
+        had ? Resize(owner) : Allocate(owner);
     }
   }
-  ASSERT_FALSE(cpus.Shared().empty());
-  ASSERT_EQ(seen.size() + cpus.Shared().size(), cpus.topology().all().size());
-}
+
+  // No CPU twice, none of the reserved ones, the pool never empty; and what an
+  // open resize has given back is nobody's yet.
+  void RequireInvariants() const {
+    CpuSet owned;
+    for (const auto& [owner, grant] : cpus_.grants()) {
+      ASSERT_FALSE(grant.cpus.empty());
+      for (const CpuSet& part : {grant.cpus, grant.idle}) {
+        for (const int cpu : part) {
+          ASSERT_FALSE(owned.Contains(cpu)) << cpu << " is owned twice";
+          ASSERT_FALSE(cpus_.reserved().Contains(cpu)) << cpu << " is reserved";
+          owned.Add(cpu);
+        }
+      }
+    }
+    CpuSet held = owned;
+    for (const auto& [owner, before] : open_) {
+      const Grant& now = cpus_.grants().at(owner);
+      CpuSet given_back = before.cpus | before.idle;
+      given_back -= now.cpus;
+      given_back -= now.idle;
+      for (const int cpu : given_back) {
+        ASSERT_FALSE(owned.Contains(cpu))
+            << cpu << " may come back to " << owner;
+        held.Add(cpu);
+      }
+    }
+    ASSERT_FALSE(cpus_.Shared().empty());
+    ASSERT_EQ(held.size() + cpus_.Shared().size(),
+              cpus_.topology().all().size());
+  }
+
+  void ReleaseAll() {
+    for (int i = 0; i < kOwners; ++i) cpus_.Release(std::to_string(i));
+    EXPECT_EQ(cpus_.Shared(), cpus_.topology().all());
+  }
+
+  int open_resizes_seen() const { return open_resizes_seen_; }
+
+ private:
+  static constexpr int kOwners = 12;
+
+  Request Any() {
+    return {.count = 1 + random_() % 10,
+            .numa = static_cast<NumaPolicy>(random_() % 3),
+            .own_cores = random_() % 4 == 0};
+  }
+
+  void Allocate(const std::string& owner) {
+    const Request request = Any();
+    const size_t free = cpus_.Free().size();
+    const auto grant = cpus_.Allocate(owner, request);
+    if (grant.ok()) {
+      ASSERT_EQ(grant->cpus.size(), request.count);
+      ASSERT_EQ(cpus_.Free().size() + request.count + grant->idle.size(), free);
+    } else if (!request.own_cores && request.numa != NumaPolicy::kSingleNode) {
+      ASSERT_LT(free, request.count) << "refused what fits";
+    }
+  }
+
+  void Resize(const std::string& owner) {
+    const Request request = Any();
+    const Grant before = cpus_.grants().at(owner);
+    const auto resized = cpus_.Resize(owner, request);
+    if (!resized.ok()) {
+      ASSERT_EQ(cpus_.grants().at(owner), before);
+      return;
+    }
+    ASSERT_EQ(resized->cpus.size(), request.count);
+    ASSERT_EQ(resized->cpus.SizeOfBoth(before.cpus),
+              std::min(before.cpus.size(), request.count));
+    open_.emplace(owner, before);
+    ++open_resizes_seen_;
+  }
+
+  void Undo(const std::string& owner) {
+    cpus_.UndoResize(owner);
+    const auto open = open_.find(owner);
+    if (open == open_.end()) return;
+    ASSERT_EQ(cpus_.grants().at(owner), open->second);
+    open_.erase(open);
+  }
+
+  Allocator cpus_;
+  std::mt19937 random_;
+  // What owners in the middle of a resize had before.
+  std::map<std::string, Grant> open_;
+  int open_resizes_seen_ = 0;
+};
 
 // 3 machines x 350,000 steps.
 TEST(AllocatorTest, KeepsItsPromisesThroughAMillionRandomSteps) {
-  std::mt19937 random(20261122);
-  for (Topology machine : {OneSocket(), TwoSockets(), FourNodes()}) {
-    Allocator cpus = Of(std::move(machine), "0");
+  uint32_t seed = 20261122;
+  for (const Topology& machine : {OneSocket(), TwoSockets(), FourNodes()}) {
+    RandomCalls calls(machine, seed++);
     for (int step = 0; step < 350'000; ++step) {
-      const std::string owner = std::to_string(random() % 12);
-      if (random() % 2 == 0) {
-        cpus.Release(owner);
-        continue;
-      }
-      Request request;
-      request.count = 1 + random() % 10;
-      request.numa = static_cast<NumaPolicy>(random() % 3);
-      request.own_cores = random() % 4 == 0;
-      const bool had = cpus.grants().count(owner) != 0;
-      const size_t free = cpus.Free().size();
-      if (had && random() % 2 == 0) {
-        const CpuSet before = cpus.grants().at(owner).cpus;
-        const auto resized = cpus.Resize(owner, request);
-        if (!resized.ok()) {
-          ASSERT_EQ(cpus.grants().at(owner).cpus, before);
-          continue;
-        }
-        ASSERT_EQ(resized->cpus.size(), request.count);
-        ASSERT_EQ(resized->cpus.SizeOfBoth(before),
-                  std::min(before.size(), request.count));
-        if (random() % 2 == 0) {
-          cpus.KeepResize(owner);
-        } else {
-          cpus.UndoResize(owner);
-          ASSERT_EQ(cpus.Free().size(), free);
-        }
-        continue;
-      }
-      const auto grant = cpus.Allocate(owner, request);
-      if (had) continue;
-      if (grant.ok()) {
-        ASSERT_EQ(grant->cpus.size(), request.count);
-        ASSERT_EQ(cpus.Free().size() + request.count + grant->idle.size(),
-                  free);
-      } else if (!request.own_cores &&
-                 request.numa != NumaPolicy::kSingleNode) {
-        ASSERT_LT(free, request.count) << "refused what fits";
-      }
-      if (step % 64 == 0) RequireInvariants(cpus);
+      ASSERT_NO_FATAL_FAILURE(calls.Step()) << step;
+      if (step % 8 != 0) continue;
+      ASSERT_NO_FATAL_FAILURE(calls.RequireInvariants()) << step;
     }
-    RequireInvariants(cpus);
-    for (int owner = 0; owner < 12; ++owner) {
-      cpus.Release(std::to_string(owner));
-    }
-    EXPECT_EQ(cpus.Shared(), cpus.topology().all());
+    EXPECT_GT(calls.open_resizes_seen(), 1000);
+    calls.ReleaseAll();
   }
 }
 

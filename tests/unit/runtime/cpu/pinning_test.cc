@@ -38,6 +38,11 @@ class PinningTest : public ::testing::Test {
               return partition == Partition::kNone ? end_error_
                                                    : partition_error_;
             },
+            [this](const std::string& pod) -> std::optional<CpuSet> {
+              const auto found = available_.find(pod);
+              if (found == available_.end()) return std::nullopt;
+              return found->second;
+            },
             *metrics_) {}
 
   absl::StatusOr<CpuSet> Write(const std::string& leaf, const CpuSet& cpus,
@@ -62,6 +67,7 @@ class PinningTest : public ::testing::Test {
   std::vector<std::string> writes_;
   std::map<std::string, absl::Status> errors_;
   std::map<std::string, CpuSet> effective_;
+  std::map<std::string, CpuSet> available_;
   absl::Status partition_error_;
   absl::Status end_error_;
   Pinning pinning_;
@@ -98,6 +104,61 @@ TEST_F(PinningTest, ThePoolGrowsAfterARelease) {
   // What is left in its leaf runs where everybody does.
   EXPECT_THAT(TakeWrites(), UnorderedElementsAre("/p/b=0-7", "/r/a=0-7"));
   ASSERT_TRUE(pinning_.Spread().ok());
+  EXPECT_THAT(TakeWrites(), IsEmpty());
+}
+
+TEST_F(PinningTest, WhoLosesItsCpusIsKeptOffOthers) {
+  ASSERT_TRUE(pinning_.Enter("b", "/p").ok());
+  ASSERT_TRUE(pinning_.Claim("a", Count(2)).ok());
+  ASSERT_TRUE(pinning_.Enter("a", "/r").ok());
+  ASSERT_TRUE(pinning_.Claim("c", Count(2)).ok());
+  ASSERT_TRUE(pinning_.Enter("c", "/s").ok());
+  EXPECT_EQ(pinning_.View().grants.at("c").cpus, Cpus("2,6"));
+  TakeWrites();
+  ASSERT_TRUE(pinning_.Follow().ok());
+  EXPECT_THAT(TakeWrites(), IsEmpty()) << "nothing is known of the cgroups";
+
+  // Some of them are enough to stay.
+  available_["/r"] = Cpus("0-1");
+  ASSERT_TRUE(pinning_.Follow().ok());
+  EXPECT_THAT(TakeWrites(), IsEmpty());
+  // What is left of the pool, not c's 2.
+  available_["/r"] = Cpus("2-4");
+  ASSERT_TRUE(pinning_.Follow().ok());
+  EXPECT_THAT(TakeWrites(), ElementsAre("/r/a=3-4"));
+  EXPECT_EQ(pinning_.View().grants.at("a").cpus, Cpus("1,5")) << "still its";
+  // The same for who shares.
+  available_["/p"] = Cpus("0-7");
+  ASSERT_TRUE(pinning_.Follow().ok());
+  EXPECT_THAT(TakeWrites(), IsEmpty());
+  available_["/r"] = Cpus("0-7");
+  ASSERT_TRUE(pinning_.Follow().ok());
+  EXPECT_THAT(TakeWrites(), ElementsAre("/r/a=1,5@0"));
+  // Where all that is left is somebody's there is no better place.
+  available_["/r"] = Cpus("2,6");
+  ASSERT_TRUE(pinning_.Follow().ok());
+  EXPECT_THAT(TakeWrites(), IsEmpty());
+}
+
+TEST_F(PinningTest, WhatWasSeenBeforeDoesNotMoveWhoEnters) {
+  ASSERT_TRUE(pinning_.Enter("b", "/p").ok());
+  available_["/p"] = Cpus("0");
+  ASSERT_TRUE(pinning_.Follow().ok());
+  available_["/p"] = Cpus("0-7");
+  ASSERT_TRUE(pinning_.Claim("a", Count(2)).ok());
+  TakeWrites();
+  ASSERT_TRUE(pinning_.Enter("a", "/p").ok());
+  EXPECT_THAT(TakeWrites(), ElementsAre("/p/a=1,5@0"));
+}
+
+TEST_F(PinningTest, APartitionKeepsItsCpusThoughTheCgroupAboveHasThemNoMore) {
+  Request request = Count(2);
+  request.partition = Partition::kIsolated;
+  ASSERT_TRUE(pinning_.Claim("a", request).ok());
+  ASSERT_TRUE(pinning_.Enter("a", "/r").ok());
+  TakeWrites();
+  available_["/r"] = Cpus("0,2-4,6-7");
+  ASSERT_TRUE(pinning_.Follow().ok());
   EXPECT_THAT(TakeWrites(), IsEmpty());
 }
 
