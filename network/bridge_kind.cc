@@ -117,7 +117,8 @@ absl::StatusOr<Link> BridgeKind::EnsureNodeLink(
     AppendIpv4Setting(batch, parent.index, parent.name,
                       Ipv4Setting::kForwarding, 1);
   }
-  PINION_RETURN_IF_ERROR(AppendNodeAddresses(host, parent, plans, batch));
+  PINION_RETURN_IF_ERROR(
+      AppendNodeAddresses(host, parent, parent, plans, batch));
   PINION_RETURN_IF_ERROR(host.Transact(batch));
   return FindLink(host, parent.name);
 }

@@ -157,10 +157,11 @@ absl::StatusOr<os::UniqueFd> ClaimHostLinkName(const std::string& name) {
 }
 
 absl::Status AppendNodeAddresses(NetlinkSocket& socket, const Link& link,
+                                 const Link& parent,
                                  const std::vector<FamilyPlan>& plans,
                                  NetlinkBatch& batch) {
   PINION_ASSIGN_OR_RETURN(const NodeRouteChanges routes,
-                          PlanNodeRoutes(socket, link, plans));
+                          PlanNodeRoutes(socket, link, parent, plans));
   // Before the addresses: with an address the kernel takes the routes that
   // name it away, and is not always done with it when it answers.
   for (const RouteSpec& route : routes.superfluous) {
@@ -229,7 +230,8 @@ absl::StatusOr<Link> EnsureHostLink(NetlinkSocket& socket,
     AppendAlias(batch, link->index, name, kOwnAlias);
     AppendLinkUp(batch, link->index, name);
   }
-  PINION_RETURN_IF_ERROR(AppendNodeAddresses(socket, *link, plans, batch));
+  PINION_RETURN_IF_ERROR(
+      AppendNodeAddresses(socket, *link, parent, plans, batch));
   PINION_RETURN_IF_ERROR(socket.Transact(batch));
   return FindLink(socket, name);
 }

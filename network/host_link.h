@@ -39,6 +39,7 @@ absl::StatusOr<os::UniqueFd> ClaimHostLinkName(const std::string& name);
 // wanted ones: the node's, and the way to the ranges. What is right already is
 // not touched. InvalidArgument: PlanNodeRoutes.
 absl::Status AppendNodeAddresses(os::NetlinkSocket& socket, const Link& link,
+                                 const Link& parent,
                                  const std::vector<FamilyPlan>& plans,
                                  os::NetlinkBatch& batch);
 

@@ -193,7 +193,7 @@ absl::StatusOr<Link> IpvlanKind::EnsureNodeLink(
     AppendIpv4Setting(batch, parent.index, parent.name, Ipv4Setting::kRpFilter,
                       kNoRpFilter);
   }
-  PINION_RETURN_IF_ERROR(AppendNodeAddresses(host, link, plans, batch));
+  PINION_RETURN_IF_ERROR(AppendNodeAddresses(host, link, parent, plans, batch));
   PINION_RETURN_IF_ERROR(host.Transact(batch));
   return FindLink(host, link.name);
 }

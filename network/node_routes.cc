@@ -44,7 +44,7 @@ absl::Status HidesNetwork(const FamilyPlan& plan, const ListedRoute& route,
 }
 
 absl::StatusOr<PresentRoutes> Look(os::NetlinkSocket& socket,
-                                   const Link& node_link,
+                                   const Link& node_link, const Link& parent,
                                    const std::vector<FamilyPlan>& plans) {
   std::vector<std::pair<IpPrefix, const FamilyPlan*>> wanted;
   for (const FamilyPlan& plan : plans) {
@@ -64,8 +64,7 @@ absl::StatusOr<PresentRoutes> Look(os::NetlinkSocket& socket,
     for (const auto& [prefix, plan] : wanted) {
       if (!prefix.Contains(spec.destination)) continue;
       present.taken.push_back(spec.destination);
-      if (route.protocol == RTPROT_KERNEL &&
-          spec.link_index != node_link.parent_index) {
+      if (route.protocol == RTPROT_KERNEL && spec.link_index != parent.index) {
         hidden.emplace_back(plan, route);
       }
     }
@@ -94,10 +93,10 @@ std::vector<IpPrefix> WithoutTaken(const IpPrefix& prefix,
 }
 
 absl::StatusOr<NodeRouteChanges> PlanNodeRoutes(
-    os::NetlinkSocket& socket, const Link& node_link,
+    os::NetlinkSocket& socket, const Link& node_link, const Link& parent,
     const std::vector<FamilyPlan>& plans) {
   PINION_ASSIGN_OR_RETURN(const PresentRoutes present,
-                          Look(socket, node_link, plans));
+                          Look(socket, node_link, parent, plans));
   std::vector<RouteSpec> wanted;
   for (const FamilyPlan& plan : plans) {
     for (const IpPrefix& prefix : RangePrefixes(plan.range)) {

@@ -35,9 +35,11 @@ struct NodeRouteChanges {
 };
 // What turns pinion's routes over the link into those of the plans.
 // InvalidArgument: a range has a whole network in it that the node is in by
-// another link than this one and its parent; it would be cut off from that.
+// another link than this one and `parent`; it would be cut off from that. The
+// parent is told, not read off the link: a macvlan on a macvlan stands beside
+// it on what is below.
 absl::StatusOr<NodeRouteChanges> PlanNodeRoutes(
-    os::NetlinkSocket& socket, const Link& node_link,
+    os::NetlinkSocket& socket, const Link& node_link, const Link& parent,
     const std::vector<FamilyPlan>& plans);
 
 // Whether a message of kNodeRouteGroups, or of the IFADDR groups, tells that

@@ -71,6 +71,19 @@ class DriftGuardTest : public testing::Test {
     return cgroup;
   }
 
+  // Until the first looks at all that was entered so far have been.
+  void AwaitFirstLooks() {
+    const BookedCgroupPtr last = Enter("last");
+    {
+      const absl::MutexLock lock(&last->mutex);
+      last->held[kOther] = "7";
+    }
+    guard_->LookSoon(last);
+    EXPECT_TRUE(Eventually([&] {
+      return scratch_.Read(absl::StrCat(last->path, "/", kOther)) == "7";
+    }));
+  }
+
   std::string PathOf(const BookedCgroupPtr& cgroup, const char* file) const {
     return absl::StrCat(scratch_.root(), cgroup->path, "/", file);
   }
@@ -302,7 +315,7 @@ TEST_F(DriftGuardTest, WhoWroteIsToldThoughALookCameFirst) {
   {
     const FileClaim claim = FileClaim::Wait(cgroup, {kFile});
     // The first look, which knows nobody, comes and is put off.
-    usleep(300'000);
+    AwaitFirstLooks();
     Child writer([path = PathOf(cgroup, kFile)] {
       return os::WriteKernelFile(AT_FDCWD, path, "5").ok() ? 0 : 1;
     });

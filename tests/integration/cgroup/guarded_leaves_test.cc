@@ -4,7 +4,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <thread>
@@ -40,6 +39,18 @@ class LeavesTest : public GuardedFiles {
     EXPECT_TRUE(cgroups->StartGuard().ok());
     return cgroups;
   }
+  // Until the first looks at all that is guarded so far have been.
+  void AwaitFirstLooks(ContainerCgroups& cgroups) {
+    const std::string id = NewId();
+    const std::string leaf = absl::StrCat(pod_, "/", id);
+    MakeGroup(leaf);
+    Write(leaf, "memory.max", kHigh);
+    Write(leaf, "memory.current", "20000000");
+    state::Resources resources;
+    resources.set_memory_limit_bytes(32 << 20);
+    cgroups.Guard(pod_, id, resources);
+    EXPECT_TRUE(Reads(leaf, "memory.max", kLow));
+  }
   size_t DescriptorsOf(const std::string& path) {
     size_t count = 0;
     for (const auto& entry :
@@ -65,8 +76,7 @@ TEST_F(LeavesTest, ARestartRepairsThoughCpusWereWrittenBefore) {
       Cgroups({.oom_group = true, .drift = DriftMode::kRepair});
   const CpuSet cpus = *CpuSet::Parse("0-1");
   ASSERT_TRUE(cgroups->SetCpus(pod_, id_, cpus, CpuSet()).ok());
-  // Later than the guard's first look at something that is new.
-  usleep(400'000);
+  AwaitFirstLooks(*cgroups);
   state::Resources resources;
   resources.set_memory_limit_bytes(32 << 20);
   cgroups->Guard(pod_, id_, resources);

@@ -42,15 +42,16 @@ TEST_F(OddParentTest, AParentMayBeAMacvlanItself) {
   outside.Shell(absl::StrCat("ip link set mv1 netns /proc/", getpid(), "/fd/",
                              node_.netns_fd()));
   node_.Shell("ip link add mv0 link lan0 type macvlan mode bridge");
-  third_.Shell("ip address add 10.51.0.2/16 dev lan0");
-  third_.Shell("ip address add 10.52.0.2/16 dev lan1");
+  third_.Shell("ip address add 10.51.200.2/16 dev lan0");
+  third_.Shell("ip address add 10.52.200.2/16 dev lan1");
   for (const std::string n : {"0", "1"}) {
     SCOPED_TRACE("mv" + n);
     const std::string net = n == "0" ? "10.51" : "10.52";
     node_.Shell("ip link set mv" + n + " up && ip address add " + net +
                 ".0.1/16 dev mv" + n);
     options_.parent = "mv" + n;
-    options_.range = net + ".7.0/24";
+    // Its whole network, which is no other's for standing elsewhere.
+    options_.range = net + ".0.0/16";
     ASSERT_TRUE(Start().ok());
     ASSERT_TRUE(network_->GetReadiness().ready)
         << network_->GetReadiness().message;

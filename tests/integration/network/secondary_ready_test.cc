@@ -56,6 +56,12 @@ class StuckSocket {
   std::jthread reader_;
 };
 
+// Whether it comes to its end while another stands still for ever.
+template <typename T>
+bool Comes(const std::future<T>& future) {
+  return future.wait_for(std::chrono::seconds(30)) == std::future_status::ready;
+}
+
 class SecondaryReadyTest : public SecondaryBed {
  protected:
   Readiness Of(const std::string& network) {
@@ -86,10 +92,8 @@ TEST_F(SecondaryReadyTest, NeitherStatusNorMetricsWaitForAnAttach) {
       std::async(std::launch::async, [&] { return network_->GetSecondary(); });
   auto metrics =
       std::async(std::launch::async, [&] { return registry_->Render(); });
-  EXPECT_EQ(status.wait_for(std::chrono::seconds(2)),
-            std::future_status::ready);
-  EXPECT_EQ(metrics.wait_for(std::chrono::seconds(2)),
-            std::future_status::ready);
+  EXPECT_TRUE(Comes(status));
+  EXPECT_TRUE(Comes(metrics));
   EXPECT_EQ(attach.wait_for(std::chrono::seconds(0)),
             std::future_status::timeout);
   stuck.Drain();
@@ -152,8 +156,7 @@ TEST_F(SecondaryReadyTest, AfterARestartPodsWithoutAnyWaitForNoAttach) {
   EXPECT_TRUE(Eventually([&] { return Links(pod.host).count("net1") == 1; }));
   auto detach = std::async(std::launch::async,
                            [&] { return network_->Detach(plain.id); });
-  EXPECT_EQ(detach.wait_for(std::chrono::seconds(2)),
-            std::future_status::ready);
+  EXPECT_TRUE(Comes(detach));
   stuck.Drain();
   EXPECT_FALSE(attach.get().ok());
   EXPECT_TRUE(detach.get().ok());
