@@ -20,6 +20,8 @@ bed_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 bed_tree=$(cd "$bed_here/../.." && pwd)
 bed_passed=0
 bed_failed=0
+bed_patience=1
+[[ -z ${PINION_VM:-} ]] || bed_patience=4
 bed_scratch=
 bed_daemon=
 
@@ -67,9 +69,11 @@ need() {
 }
 
 # eventually SECONDS WHAT WANT COMMAND…: the command's output comes to be WANT.
-# For what the CRI has no event for; bounded.
+# For what the CRI has no event for; bounded, in the VM more widely: emulated
+# CPUs stand still now and then.
 eventually() {
-  local deadline=$((SECONDS + $1)) what=$2 want=$3 have
+  local deadline=$((SECONDS + $1 * bed_patience))
+  local what=$2 want=$3 have
   shift 3
   while have=$("$@" 2>/dev/null) || true; [[ $have != "$want" ]] &&
     ((SECONDS < deadline)); do
