@@ -77,11 +77,20 @@ absl::StatusOr<WayOut> AskWayOut(NetlinkSocket& socket) {
 }
 
 Readiness ForwardingOff(const std::string& setting, Family family) {
+  // The kernel drops what it has learned of routers when it becomes one itself
+  // (rt6_purge_dflt_routers), and heeds them no more.
+  const char* const first =
+      family == Family::kIpv6
+          ? "; first, where the node's own way out is a router's "
+            "advertisement (ip -6 route show proto ra), set "
+            "net.ipv6.conf.<that device>.accept_ra=2, or it is lost"
+          : "";
   return {.ready = false,
           .reason = "ForwardingOff",
           .message = absl::StrCat(
               setting, " is 0: pods on a bridge would reach nothing by ",
-              ipam::FamilyName(family), " but this node; run sysctl -w ",
+              ipam::FamilyName(family), " but this node", first,
+              family == Family::kIpv6 ? "; then" : ";", " run sysctl -w ",
               setting, "=1, and write it to a file in /etc/sysctl.d")};
 }
 
