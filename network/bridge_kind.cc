@@ -160,11 +160,12 @@ bool BridgeKind::ConcernsNode(const os::NetlinkMessage& message,
   (void)node_link;
   if (IsForwardingChange(message)) return true;
   // It may be the way out: that there is another MTU is rare, and looking
-  // again is cheap.
+  // again is cheap. Pinion's own never is, and is told of when its daemon
+  // looks again: two with different MTUs would never come to rest.
   const std::optional<Link> link = ParseLink(message);
   return link && message.type() == RTM_NEWLINK && options_.mtu == 0 &&
          link->index != parent.index && link->master_index == 0 && link->up &&
-         MtuFor(*link) != parent.mtu;
+         link->alias != kOwnAlias && MtuFor(*link) != parent.mtu;
 }
 
 bool BridgeKind::HasPorts() const { return true; }
