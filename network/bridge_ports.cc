@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/id.h"
 #include "base/log.h"
@@ -65,7 +66,7 @@ void BridgePorts::SetPods(const std::map<std::string, Addresses>& pods) {
 
 absl::Status BridgePorts::Restore(os::NetlinkSocket& host,
                                   os::NetlinkSocket& netfilter,
-                                  const Link& bridge) const {
+                                  const Link& bridge) {
   if (all_known_) PINION_RETURN_IF_ERROR(WriteGuard(netfilter));
   return PlugIn(host, bridge);
 }
@@ -77,9 +78,9 @@ absl::Status BridgePorts::WriteGuard(os::NetlinkSocket& netfilter) const {
                   "nf_tables for bridges");
 }
 
-absl::Status BridgePorts::PlugIn(os::NetlinkSocket& host,
-                                 const Link& bridge) const {
+absl::Status BridgePorts::PlugIn(os::NetlinkSocket& host, const Link& bridge) {
   int count = 0;
+  std::set<std::string> cut_off;
   for (const auto& [pod_id, source] : pods_) {
     const auto port = FindLink(host, source.port);
     if (absl::IsNotFound(port.status())) continue;
@@ -100,10 +101,13 @@ absl::Status BridgePorts::PlugIn(os::NetlinkSocket& host,
       ++count;
     } else {
       // This pod's misfortune, not the node's.
+      cut_off.insert(pod_id);
+      if (cut_off_.count(pod_id) != 0) continue;
       Log(LogLevel::kError, "a pod is cut off",
           {{"pod", ShortId(pod_id)}, {"error", status.ToString()}});
     }
   }
+  cut_off_ = std::move(cut_off);
   if (count != 0) {
     Log(LogLevel::kWarning, "plugged pods in again that were cut off",
         {{"bridge", bridge.name}, {"pods", count}});

@@ -8,6 +8,7 @@
 #define PINION_NETWORK_BRIDGE_PORTS_H_
 
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -43,16 +44,18 @@ class BridgePorts {
   // The rules anew, and those plugged in again that are in no bridge: theirs
   // was deleted, or somebody has pulled them. One that was moved to another
   // bridge stays there, and one that is gone went with its pod. One that cannot
-  // be plugged in is only logged.
+  // be plugged in is only logged, once.
   absl::Status Restore(os::NetlinkSocket& host, os::NetlinkSocket& netfilter,
-                       const Link& bridge) const;
+                       const Link& bridge);
 
  private:
   absl::Status WriteGuard(os::NetlinkSocket& netfilter) const;
-  absl::Status PlugIn(os::NetlinkSocket& host, const Link& bridge) const;
+  absl::Status PlugIn(os::NetlinkSocket& host, const Link& bridge);
 
   const std::string bridge_;
   std::map<std::string, PodSource> pods_;
+  // Pods that could not be plugged in last.
+  std::set<std::string> cut_off_;
   bool all_known_ = false;
 };
 

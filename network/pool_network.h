@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -190,6 +191,8 @@ class PoolNetwork : public PodNetwork {
   int links_on_ ABSL_GUARDED_BY(mutex_) = 0;
   MacAddress node_mac_ ABSL_GUARDED_BY(mutex_){};
   std::vector<ipam::IpAddress> node_aliases_ ABSL_GUARDED_BY(mutex_);
+  // Of MakePlans' warning, which is said once.
+  std::set<std::string> new_nodes_told_ ABSL_GUARDED_BY(mutex_);
   // A timer runs that refreshes.
   bool look_again_ ABSL_GUARDED_BY(mutex_) = false;
 

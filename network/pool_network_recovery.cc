@@ -48,6 +48,7 @@ absl::StatusOr<std::vector<FamilyPlan>> PoolNetwork::MakePlans() {
     const FamilyPlan& plan = plans[i];
     if (!known[i] || !plan.node) continue;
     if (*plan.node != known[i]->address) {
+      if (!new_nodes_told_.insert(plan.node->ToString()).second) continue;
       Log(LogLevel::kWarning,
           "running pods do not reach the node by its new address: delete them",
           {{"range", plan.range.name()},
