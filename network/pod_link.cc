@@ -225,6 +225,11 @@ absl::Status ConfigurePodLink(NetlinkSocket& pod, const PodLinkSpec& spec,
   return status;
 }
 
+void DeletePodLink(NetlinkSocket& pod, const PodLinkSpec& spec,
+                   const PodLink& link) {
+  Delete(pod, link.index, spec.name);
+}
+
 absl::Status BringUpLoopback(NetlinkSocket& pod) {
   NetlinkBatch batch;
   AppendLinkUp(batch, kLoopbackIndex, "lo");

@@ -83,6 +83,10 @@ absl::Status ConfigurePodLink(os::NetlinkSocket& pod, const PodLinkSpec& spec,
                               const PodLink& link,
                               const std::vector<PodAddress>& addresses);
 
+// Of an attach that fails later on.
+void DeletePodLink(os::NetlinkSocket& pod, const PodLinkSpec& spec,
+                   const PodLink& link);
+
 // Loopback up, nothing else.
 absl::Status BringUpLoopback(os::NetlinkSocket& pod);
 

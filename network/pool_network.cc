@@ -346,17 +346,20 @@ absl::StatusOr<PodAddresses> PoolNetwork::AttachOwner(
     const AttachRequest& request, Owner owner) {
   // What an earlier Attach gave a pod that runs is its own.
   BridgePorts::Addresses before;
+  HostPorts host_ports_before;
   {
     absl::ReaderMutexLock lock(&mutex_);
     PINION_RETURN_IF_ERROR(CheckReady());
-    PINION_RETURN_IF_ERROR(ReserveHostPorts(request));
+    PINION_ASSIGN_OR_RETURN(host_ports_before, ReserveHostPorts(request));
     before = PortOf(request.pod_id);
   }
   absl::StatusOr<PodAddresses> result = AttachAnywhere(request, owner);
   if (!result.ok()) {
     absl::ReaderMutexLock lock(&mutex_);
     ResetPort(request.pod_id, before);
-    (void)CloseHostPorts(request.pod_id);
+    if (!request.host_ports.empty()) {
+      (void)ResetHostPorts(request.pod_id, host_ports_before);
+    }
   }
   return result;
 }
@@ -442,7 +445,12 @@ absl::StatusOr<PodAddresses> PoolNetwork::AttachWith(
   phase_ends(phases.configure);
   // Last: no way leads to an address that another pod may still get.
   if (!request.host_ports.empty()) {
-    PINION_RETURN_IF_ERROR(OpenHostPorts(request.pod_id, addresses));
+    const absl::Status opened = OpenHostPorts(request.pod_id, addresses);
+    if (!opened.ok()) {
+      // The namespace stays, and the address is given back.
+      if (link.fresh) DeletePodLink(pod, spec, link);
+      return opened;
+    }
     phase_ends(phases.host_ports);
   }
 

@@ -107,12 +107,16 @@ class PoolNetwork : public PodNetwork {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   std::vector<FamilyPlan> Plans() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
-  // Host ports: takes them before anything else is done for the pod; makes
-  // them lead to its addresses; gives them back.
-  absl::Status ReserveHostPorts(const AttachRequest& request)
+  // Host ports: takes them before anything else is done for the pod, and says
+  // which it had; makes them lead to its addresses; gives them back, or all but
+  // those from before.
+  absl::StatusOr<HostPorts> ReserveHostPorts(const AttachRequest& request)
       ABSL_SHARED_LOCKS_REQUIRED(mutex_) ABSL_LOCKS_EXCLUDED(host_mutex_);
   absl::Status OpenHostPorts(const std::string& pod_id,
                              const std::vector<ipam::IpAddress>& addresses)
+      ABSL_SHARED_LOCKS_REQUIRED(mutex_) ABSL_LOCKS_EXCLUDED(host_mutex_);
+  absl::Status ResetHostPorts(const std::string& pod_id,
+                              const HostPorts& before)
       ABSL_SHARED_LOCKS_REQUIRED(mutex_) ABSL_LOCKS_EXCLUDED(host_mutex_);
   absl::Status CloseHostPorts(const std::string& pod_id)
       ABSL_SHARED_LOCKS_REQUIRED(mutex_) ABSL_LOCKS_EXCLUDED(host_mutex_);
@@ -172,6 +176,8 @@ class PoolNetwork : public PodNetwork {
 
   BridgePorts ports_ ABSL_GUARDED_BY(host_mutex_);
   HostPortTable host_ports_ ABSL_GUARDED_BY(host_mutex_);
+  // Of no pod any more, whose flows are still to be ended.
+  std::vector<HostPorts> closed_host_ports_ ABSL_GUARDED_BY(host_mutex_);
   // Before that the rules of the last daemon stand.
   bool host_ports_known_ ABSL_GUARDED_BY(host_mutex_) = false;
   // What the kernel has is not what the table says.

@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/log.h"
@@ -38,8 +39,9 @@ void LogFlows(const absl::Status& status) {
 
 }  // namespace
 
-absl::Status PoolNetwork::ReserveHostPorts(const AttachRequest& request) {
-  if (request.host_ports.empty()) return absl::OkStatus();
+absl::StatusOr<HostPorts> PoolNetwork::ReserveHostPorts(
+    const AttachRequest& request) {
+  if (request.host_ports.empty()) return HostPorts();
   if (!options_.host_link) {
     return absl::FailedPreconditionError("host ports need network.host_link");
   }
@@ -48,9 +50,20 @@ absl::Status PoolNetwork::ReserveHostPorts(const AttachRequest& request) {
       CheckHostPorts(host_ports_, request.pod_id, request.host_ports));
   PINION_RETURN_IF_ERROR(CheckReachable(request.host_ports, Plans()));
   WarnWithoutForwarding();
-  host_ports_[request.pod_id] = {{}, request.host_ports};
+  HostPorts& ports = host_ports_[request.pod_id];
+  HostPorts before = ports;
+  // Those it has lead to it meanwhile.
+  ports.ports = request.host_ports;
   host_ports_used_ = true;
-  return absl::OkStatus();
+  return before;
+}
+
+absl::Status PoolNetwork::ResetHostPorts(const std::string& pod_id,
+                                         const HostPorts& before) {
+  if (before.ports.empty()) return CloseHostPorts(pod_id);
+  absl::MutexLock host_lock(&host_mutex_);
+  host_ports_[pod_id] = before;
+  return ApplyHostPorts();
 }
 
 absl::Status PoolNetwork::OpenHostPorts(
@@ -67,11 +80,14 @@ absl::Status PoolNetwork::CloseHostPorts(const std::string& pod_id) {
   // Most nodes have no such pod; the others' locks are not waited for then.
   if (!host_ports_used_) return absl::OkStatus();
   absl::MutexLock host_lock(&host_mutex_);
-  const auto closed = host_ports_.extract(pod_id);
-  if (closed.empty() && !host_ports_stale_) return absl::OkStatus();
+  auto closed = host_ports_.extract(pod_id);
+  if (!closed.empty()) {
+    closed_host_ports_.push_back(std::move(closed.mapped()));
+  }
+  if (closed_host_ports_.empty() && !host_ports_stale_) return absl::OkStatus();
   PINION_RETURN_IF_ERROR(ApplyHostPorts());
-  if (!closed.empty() && netfilter_.ok()) {
-    LogFlows(EndFlowsOfPorts(*netfilter_, closed.mapped()));
+  for (const HostPorts& ports : std::exchange(closed_host_ports_, {})) {
+    if (netfilter_.ok()) LogFlows(EndFlowsOfPorts(*netfilter_, ports));
   }
   return absl::OkStatus();
 }

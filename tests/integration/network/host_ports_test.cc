@@ -2,12 +2,17 @@
 
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <netinet/udp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "network/nf_tables.h"
+#include "os/netlink.h"
 #include "tests/integration/network/network_bed.h"
 
 namespace pinion::network {
@@ -223,6 +228,51 @@ TEST_P(HostPortsTest, OpenNoWayToTheNodesLoopback) {
   EXPECT_NE(ReachesPort(attacker.host, node_, "127.0.0.1", 81, 81), "");
 }
 
+// As long as it lives nobody else may change the table, be it root.
+class TableOfAnother {
+ public:
+  TableOfAnother(TestHost& host, const std::string& name) {
+    host.Run([this] { socket_ = os::NetlinkSocket::OpenNetfilter(); });
+    EXPECT_TRUE(socket_.ok()) << socket_.status();
+    os::NetlinkBatch batch;
+    nft::BeginTransaction(batch);
+    nft::DeleteTable(batch, ipam::Family::kIpv4, name);
+    nfgenmsg header = {};
+    header.nfgen_family = NFPROTO_IPV4;
+    header.version = NFNETLINK_V0;
+    batch.Begin(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWTABLE, NLM_F_CREATE,
+                header, "take the table");
+    batch.AddString(NFTA_TABLE_NAME, name);
+    nft::AddNumber(batch, NFTA_TABLE_FLAGS, NFT_TABLE_F_OWNER);
+    nft::EndTransaction(batch);
+    const absl::Status taken = socket_->Transact(batch, 1);
+    EXPECT_TRUE(taken.ok()) << taken;
+  }
+
+ private:
+  absl::StatusOr<os::NetlinkSocket> socket_;
+};
+
+TEST_P(HostPortsTest, AFailedAttachLeavesWhatThereWasBefore) {
+  ASSERT_TRUE(Start().ok());
+  Pod one, two;
+  {
+    const TableOfAnother taken(node_, Table());
+    EXPECT_FALSE(Attach(one, 12000).ok());
+    EXPECT_THAT(one.host.Shell("ip link"), Not(HasSubstr("eth0")));
+    EXPECT_EQ(Addresses("10.7.1.0/24", "in_use"), 0);
+  }
+  ASSERT_TRUE(Attach(one, 12000).ok());
+  {
+    const TableOfAnother taken(node_, Table());
+    EXPECT_FALSE(Attach(one, 12000).ok());
+  }
+  EXPECT_TRUE(absl::IsAlreadyExists(Attach(two, 12000).status()));
+  // All rules are written then.
+  ASSERT_TRUE(Attach(two, 12001).ok());
+  EXPECT_NE(ReachesPort(node_, one.host, "127.0.0.1", 12000, 80), "");
+}
+
 TEST_P(HostPortsTest, NeedTheHostLink) {
   options_.host_link = false;
   if (GetParam() == Options::Mode::kBridge) {
@@ -354,6 +404,29 @@ TEST_P(HostPortsTest, UdpFlowsFollowThePort) {
     EXPECT_TRUE(early.Receives(10'000)) << "after pod " << round;
     EXPECT_FALSE(server.Receives(0));
   }
+}
+
+TEST_P(HostPortsTest, UdpFlowsEndAlsoWhenTheRulesCouldNotBeTakenAway) {
+  ASSERT_TRUE(Start().ok());
+  Pod pod, tracked;
+  ASSERT_TRUE(Attach(tracked, 13000).ok());
+  AttachRequest request = pod.Request();
+  request.host_ports.push_back({HostPort::Protocol::kUdp, 12000, 80, ""});
+  ASSERT_TRUE(network_->Attach(request).ok());
+  UdpSocket client(neighbour_, "192.0.2.9", 5000);
+  UdpSocket server(pod.host, "0.0.0.0", 80);
+  UdpSocket after(node_, "0.0.0.0", 12000);
+  ASSERT_TRUE(client.ok() && server.ok() && after.ok());
+  client.Send("192.0.2.1", 12000);
+  ASSERT_TRUE(server.Receives(10'000));
+  {
+    const TableOfAnother taken(node_, Table());
+    EXPECT_FALSE(network_->Detach(pod.id).ok());
+  }
+  ASSERT_TRUE(network_->Detach(pod.id).ok());
+  client.Send("192.0.2.1", 12000);
+  EXPECT_TRUE(after.Receives(10'000));
+  EXPECT_FALSE(server.Receives(0));
 }
 
 TEST_P(HostPortsTest, AThousandFitIntoOneTransaction) {
