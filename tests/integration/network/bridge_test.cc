@@ -126,7 +126,9 @@ TEST_F(BridgeTest, SaysWhenTheNodeForwardsNothing) {
   node_.Shell("sysctl -qw net.ipv6.conf.all.forwarding=0");
   EXPECT_TRUE(Eventually([&] { return reason() == "ForwardingOff"; }));
   EXPECT_THAT(network_->GetReadiness().message,
-              HasSubstr("net.ipv6.conf.all.forwarding"));
+              testing::AllOf(HasSubstr("accept_ra=2"),
+                             HasSubstr("then run sysctl -w "
+                                       "net.ipv6.conf.all.forwarding=1,")));
   node_.Shell("sysctl -qw net.ipv6.conf.all.forwarding=1");
   EXPECT_TRUE(Eventually([&] { return network_->GetReadiness().ready; }));
 }
@@ -223,7 +225,8 @@ TEST_F(BridgeTest, AnMtuThatIsTooSmallForIpv6IsFineWithoutIt) {
   ASSERT_TRUE(network_->Attach(pod.Request()).ok());
   ASSERT_TRUE(Start().ok());
   node_.Shell("ip link set pinion0 down");
-  EXPECT_TRUE(Reaches(node_, pod.host, "10.7.1.2"));
+  // Until it is up again there is no route.
+  EXPECT_TRUE(Eventually([&] { return Reaches(node_, pod.host, "10.7.1.2"); }));
   EXPECT_TRUE(network_->GetReadiness().ready);
 }
 
@@ -241,6 +244,36 @@ TEST_F(BridgeTest, DaemonsSideBySideDoNotVouchForEachOther) {
   network_.reset();
   options_.bridge_name = "pinion0";
   options_.range = "10.7.1.0/24,fd00:7::/64";
+}
+
+TEST_F(BridgeTest, DaemonsOfDifferentMtuComeToRest) {
+  node_.Shell(
+      "ip link set wire mtu 1400 && ip route add default via 192.0.2.9");
+  ASSERT_TRUE(Start().ok());
+  Pod pod;
+  ASSERT_TRUE(network_->Attach(pod.Request()).ok());
+  // The pod keeps the first bridge's down.
+  node_.Shell("ip link set wire mtu 1450");
+  const std::unique_ptr<PodNetwork> first = std::move(network_);
+  options_.bridge_name = "pn-second";
+  options_.range = "10.7.2.0/24";
+  options_.ipam_dir = dir_ + "/second";
+  ASSERT_TRUE(Start().ok());
+  EXPECT_THAT(node_.Shell("ip link show pinion0"), HasSubstr("mtu 1400"));
+  EXPECT_THAT(node_.Shell("ip link show pn-second"), HasSubstr("mtu 1450"));
+  // Others whenever they are written again.
+  const auto handles = [this] {
+    return node_.Shell(
+        "nft -a list table ip pinion0 | head -1; "
+        "nft -a list table ip pn-second | head -1");
+  };
+  EXPECT_TRUE(Eventually([&] {
+    const std::string before = handles();
+    for (int i = 0; i < 20; ++i) {
+      if (handles() != before) return false;
+    }
+    return true;
+  }));
 }
 
 TEST_F(BridgeTest, ItsMacStaysWhoeverComesAndGoes) {
@@ -336,11 +369,18 @@ TEST_F(BridgeTest, APortThatCannotBePluggedInIsItsPodsLossOnly) {
       "ip link set pn-6e700a070103 nomaster && "
       "ip link set pn-6e700a070102 nomaster && "
       "ip link add link pn-6e700a070103 name theirs type macvlan");
+  testing::internal::CaptureStderr();
   ASSERT_TRUE(Start().ok());
-  ASSERT_TRUE(network_
-                  ->Reconcile({{pod.id, {"10.7.1.2", "fd00:7::2"}},
-                               {lost.id, {"10.7.1.3", "fd00:7::3"}}})
-                  .ok());
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(network_
+                    ->Reconcile({{pod.id, {"10.7.1.2", "fd00:7::2"}},
+                                 {lost.id, {"10.7.1.3", "fd00:7::3"}}})
+                    .ok());
+  }
+  const std::string log = testing::internal::GetCapturedStderr();
+  const size_t told = log.find("a pod is cut off");
+  EXPECT_NE(told, std::string::npos);
+  EXPECT_EQ(log.find("a pod is cut off", told + 1), std::string::npos) << log;
   EXPECT_TRUE(network_->GetReadiness().ready)
       << network_->GetReadiness().message;
   EXPECT_EQ(Master("pn-6e700a070102"), "pinion0");
