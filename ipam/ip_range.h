@@ -61,6 +61,9 @@ class IpRange {
   // not shown. Of a windowed prefix the whole prefix is shown.
   const std::string& name() const { return name_; }
 
+  // Also the same exclusions.
+  friend bool operator==(const IpRange&, const IpRange&) = default;
+
  private:
   IpRange(const IpAddress& first, const IpAddress& last, std::string name);
 

@@ -29,6 +29,8 @@ struct FamilyPlan {
   // nullopt: the node.
   std::optional<ipam::IpAddress> gateway = std::nullopt;
   std::optional<ipam::IpPrefix> services = std::nullopt;
+
+  friend bool operator==(const FamilyPlan&, const FamilyPlan&) = default;
 };
 
 // One or two ranges, one a family: CIDRs or "first-last", comma-separated, of

@@ -88,11 +88,14 @@ struct Readiness {
 };
 
 // Whether it may become well without anything that tells so: a full disk, a
-// kernel that refuses. Then whoever is not ready looks again every kLookAgain.
-// Of devices, addresses and ranges the kernel, or the kubelet, tells.
+// kernel that refuses, another device that leaves the range to the pods (the
+// kernel drops the routes of one that is set down in silence). Then whoever is
+// not ready looks again every kLookAgain. Of the parent, its addresses and a
+// PodCIDR the kernel, or the kubelet, tells.
 constexpr std::chrono::seconds kLookAgain(5);
 inline bool MayMendUnnoticed(const Readiness& readiness) {
-  return !readiness.ready && readiness.reason.ends_with("Failed");
+  return !readiness.ready && (readiness.reason.ends_with("Failed") ||
+                              readiness.reason == "RangeUnusable");
 }
 
 // A configured network for further interfaces. One that is not ready refuses

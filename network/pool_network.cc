@@ -21,7 +21,6 @@
 #include "network/node_routes.h"
 #include "network/pod_cidr_file.h"
 #include "network/pod_link.h"
-#include "network/source_nat.h"
 #include "os/file.h"
 
 namespace pinion::network {
@@ -44,12 +43,6 @@ constexpr int kAnswered = 3;
 
 Readiness NotReady(const std::string& reason, std::string message) {
   return {.ready = false, .reason = reason, .message = std::move(message)};
-}
-
-bool IsNode(const std::vector<FamilyPlan>& plans, const IpAddress& address) {
-  return std::any_of(
-      plans.begin(), plans.end(),
-      [&address](const FamilyPlan& plan) { return plan.node == address; });
 }
 
 std::string Message(const absl::Status& status) {
@@ -151,22 +144,13 @@ Readiness PoolNetwork::TryRefresh() {
                     "no address range is known yet: the kubelet tells the "
                     "node's PodCIDR, or set network.range");
   }
-  if (spaces_.empty()) {
-    const absl::StatusOr<std::vector<FamilyPlan>> plans = MakePlans();
-    if (!plans.ok()) {
-      return NotReady(absl::IsFailedPrecondition(plans.status())
-                          ? "NodeAddressGone"
-                          : "RangeUnusable",
-                      Message(plans.status()));
-    }
-    if (const absl::Status status = OpenSpaces(*plans); !status.ok()) {
-      return NotReady("PoolFailed", Message(status));
-    }
-  }
   const bool works = kind_->Works(*parent_);
-  if (options_.host_link) {
-    const absl::Status there = works ? CheckNodeAddresses() : absl::OkStatus();
-    if (!there.ok()) return NotReady("NodeAddressGone", Message(there));
+  // What is seen of a NIC that is down says nothing of its addresses.
+  if (works) {
+    Readiness spaces = EnsureSpaces();
+    if (!spaces.ready) return spaces;
+  }
+  if (options_.host_link && !spaces_.empty()) {
     Readiness node = SetUpNode();
     // A NIC that is down has lost its IPv6 addresses: that follows from it.
     if (!node.ready && works) return node;
@@ -178,54 +162,30 @@ Readiness PoolNetwork::TryRefresh() {
   return {true, "", ""};
 }
 
+Readiness PoolNetwork::EnsureSpaces() {
+  const Readiness ready = {true, "", ""};
+  if (AddressesInUse() != 0) {
+    YieldNodeAddresses();
+    return ready;
+  }
+  const absl::StatusOr<std::vector<FamilyPlan>> plans = MakePlans();
+  if (!plans.ok()) {
+    return NotReady(absl::IsFailedPrecondition(plans.status())
+                        ? "NodeAddressGone"
+                        : "RangeUnusable",
+                    Message(plans.status()));
+  }
+  if (!spaces_.empty() && *plans == Plans()) return ready;
+  spaces_.clear();
+  metrics_.SetPools({});
+  const absl::Status status = OpenSpaces(*plans);
+  return status.ok() ? ready : NotReady("PoolFailed", Message(status));
+}
+
 std::vector<FamilyPlan> PoolNetwork::Plans() const {
   std::vector<FamilyPlan> plans;
   for (const AddressSpace& space : spaces_) plans.push_back(space.plan);
   return plans;
-}
-
-Readiness PoolNetwork::SetUpNode() {
-  const std::vector<FamilyPlan> plans = Plans();
-  const absl::StatusOr<Link> link =
-      kind_->EnsureNodeLink(host_, *parent_, plans);
-  if (!link.ok()) {
-    // Not the kernel's own EINVAL.
-    const bool range = absl::IsInvalidArgument(link.status()) &&
-                       os::NetlinkErrno(link.status()) == 0;
-    return NotReady(range ? "RangeUnusable" : "HostLinkFailed",
-                    Message(link.status()));
-  }
-  node_link_ = link->index;
-  node_mac_ = link->mac;
-  absl::StatusOr<std::vector<IpAddress>> aliases =
-      kind_->NodeAliases(host_, *parent_);
-  if (!aliases.ok()) {
-    return NotReady("HostLinkFailed", Message(aliases.status()));
-  }
-  node_aliases_ = *std::move(aliases);
-
-  const SourceNat nat = kind_->SourceNatFor(plans, node_aliases_);
-  absl::Status rules = netfilter_.status();
-  if (rules.ok()) {
-    rules = ReplaceSourceNat(*netfilter_, NodeLinkName(options_), nat);
-  }
-  // If none is needed there was at most something to remove.
-  if (NeedsRules(nat) && !rules.ok()) {
-    return NotReady("SourceNatFailed",
-                    absl::StrCat("services and masquerade need nf_tables: ",
-                                 Message(rules)));
-  }
-  if (kind_->HasPorts()) {
-    const absl::Status ports = ports_.Restore(host_, *netfilter_, *parent_);
-    if (!ports.ok()) return NotReady("BridgePortsFailed", Message(ports));
-  }
-  if (host_ports_known_) {
-    const absl::Status ports = ApplyHostPorts();
-    if (!ports.ok()) return NotReady("HostPortsFailed", Message(ports));
-  }
-  const absl::StatusOr<Readiness> node =
-      kind_->CheckNode(host_, *parent_, plans);
-  return node.ok() ? *node : NotReady("HostLinkFailed", Message(node.status()));
 }
 
 absl::Status PoolNetwork::OpenSpaces(const std::vector<FamilyPlan>& plans) {
@@ -250,55 +210,6 @@ absl::Status PoolNetwork::OpenSpaces(const std::vector<FamilyPlan>& plans) {
         {{"error", settled.ToString()}});
   }
   return absl::OkStatus();
-}
-
-void PoolNetwork::OnLinkEvents() {
-  std::optional<Link> known;
-  std::vector<FamilyPlan> plans;
-  int node_link = 0;
-  {
-    absl::ReaderMutexLock lock(&mutex_);
-    known = parent_;
-    node_link = node_link_;
-    plans = Plans();
-  }
-  const std::string parent = kind_->ParentName();
-  const bool ipvlan = options_.mode == Options::Mode::kIpvlan;
-  bool changed = false;
-  const absl::Status status =
-      events_->Receive([&](const os::NetlinkMessage& message) {
-        changed |= known && kind_->ConcernsNode(message, *known, node_link);
-        changed |= IsNodeRouteLoss(message, node_link);
-        if (const auto unplugged = ParseUnplugging(message)) {
-          changed |= IsPodsPort(unplugged->name);
-        }
-        if (const auto address = ParseAddressChange(message)) {
-          // With the node's address the kernel takes routes away, and gives
-          // none back; a device may get it some time after its link is up.
-          // On an ipvlan pods are told of all of the parent's.
-          changed |= known && address->link_index == known->index &&
-                     (!GetReadiness().ready || ipvlan ||
-                      IsNode(plans, address->address));
-          return;
-        }
-        const std::optional<Link> link = ParseLink(message);
-        if (!link) return;
-        const bool gone = message.type() == RTM_DELLINK;
-        if (link->name == parent) {
-          changed |= gone || !known || link->index != known->index ||
-                     link->mac != known->mac || link->mtu != known->mtu ||
-                     kind_->Works(*link) != kind_->Works(*known);
-        } else if (known && link->index == known->index) {
-          changed = true;  // It has another name now.
-        } else if (options_.host_link && link->name == NodeLinkName(options_)) {
-          changed |= gone || !kind_->NodeLinkStands(*link);
-        }
-      });
-  // Messages were lost: look at everything.
-  changed |= !status.ok();
-  if (!changed) return;
-  absl::MutexLock lock(&mutex_);
-  Refresh();
 }
 
 absl::StatusOr<PodAddresses> PoolNetwork::Attach(const AttachRequest& request) {
@@ -503,11 +414,7 @@ absl::Status PoolNetwork::SetPodCidr(const std::string& pod_cidr) {
     return absl::OkStatus();
   }
   if (wanted == range_) return absl::OkStatus();
-  uint64_t in_use = 0;
-  for (const AddressSpace& space : spaces_) {
-    in_use += space.pool->GetUsage().in_use;
-  }
-  if (in_use != 0) {
+  if (const uint64_t in_use = AddressesInUse(); in_use != 0) {
     return absl::FailedPreconditionError(
         absl::StrCat("the pod CIDR cannot change from ", range_, " to ", wanted,
                      " while ", in_use, " addresses are in use"));

@@ -12,6 +12,7 @@
 #define PINION_NETWORK_POOL_NETWORK_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -82,8 +83,15 @@ class PoolNetwork : public PodNetwork {
   void Refresh() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Readiness TryRefresh() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_)
       ABSL_LOCKS_EXCLUDED(host_mutex_);
-  // Node link and rules.
+  // Node link and rules. Where only the link cannot be what it should, pods
+  // that run keep their rules.
   Readiness SetUpNode() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_, host_mutex_);
+  Readiness SetUpNodeLink(const std::vector<FamilyPlan>& plans)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_, host_mutex_);
+  Readiness SetUpRules(const std::vector<FamilyPlan>& plans)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_, host_mutex_);
+  uint64_t AddressesInUse() const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  bool IsUnused() ABSL_LOCKS_EXCLUDED(mutex_);
   // FailedPrecondition: the parent has lost the address by which pods know the
   // node.
   absl::StatusOr<std::vector<FamilyPlan>> MakePlans()
@@ -92,8 +100,16 @@ class PoolNetwork : public PodNetwork {
   void WarnOfEarlierRange(const KnownPod& pod) const
       ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   void WarnOfLostLinks() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<bool> ParentHas(const ipam::IpAddress& address)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_, host_mutex_);
   absl::Status CheckNodeAddresses()
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_, host_mutex_);
+  // Opened, and, until the first pod has an address, as the parent's addresses
+  // are now: a NIC may get its own after the start.
+  Readiness EnsureSpaces() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_, host_mutex_);
+  // An address of the host link's that the parent has got is the parent's: two
+  // links would answer for it.
+  void YieldNodeAddresses() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_, host_mutex_);
   absl::Status OpenSpaces(const std::vector<FamilyPlan>& plans)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_, host_mutex_);
   // Where spaces are open: frees what is nobody's of the known pods, and claims
@@ -141,6 +157,9 @@ class PoolNetwork : public PodNetwork {
   bool IsPodsPort(const std::string& name) ABSL_LOCKS_EXCLUDED(host_mutex_);
 
   void OnLinkEvents() ABSL_LOCKS_EXCLUDED(mutex_);
+  // On the reactor's thread, as OnLinkEvents. Whoever changes so much that some
+  // of it is lost mostly goes on.
+  void RefreshAfterLoss() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Our tables in nf_tables: who else changes them, and all of them anew.
   absl::Status WatchRules() ABSL_LOCKS_EXCLUDED(host_mutex_);
@@ -213,6 +232,9 @@ class PoolNetwork : public PodNetwork {
   std::atomic<std::shared_ptr<const Readiness>> readiness_;
 
   std::optional<os::NetlinkSocket> events_;
+  // Of RefreshAfterLoss.
+  bool loss_pending_ = false;
+  std::chrono::steady_clock::time_point next_after_loss_{};
   // Null: there are no rules.
   std::unique_ptr<RulesetWatch> rules_;
   std::unique_ptr<Announcer> announcer_;

@@ -63,19 +63,42 @@ absl::StatusOr<std::vector<FamilyPlan>> PoolNetwork::MakePlans() {
   return plans;
 }
 
+absl::StatusOr<bool> PoolNetwork::ParentHas(const IpAddress& address) {
+  PINION_ASSIGN_OR_RETURN(const std::vector<LinkAddress> present,
+                          ListAddresses(host_, parent_->index));
+  return std::any_of(present.begin(), present.end(),
+                     [&address](const LinkAddress& other) {
+                       return other.address == address;
+                     });
+}
+
 absl::Status PoolNetwork::CheckNodeAddresses() {
   for (const AddressSpace& space : spaces_) {
     const FamilyPlan& plan = space.plan;
     if (!plan.node || plan.node_on_host_link) continue;
-    PINION_ASSIGN_OR_RETURN(const std::vector<LinkAddress> present,
-                            ListAddresses(host_, parent_->index));
-    const bool there = std::any_of(present.begin(), present.end(),
-                                   [&plan](const LinkAddress& address) {
-                                     return address.address == *plan.node;
-                                   });
+    PINION_ASSIGN_OR_RETURN(const bool there, ParentHas(*plan.node));
     if (!there) return NodeAddressGone(plan.range, *plan.node, *parent_);
   }
   return absl::OkStatus();
+}
+
+void PoolNetwork::YieldNodeAddresses() {
+  // An ipvlan's cannot be the parent's, and a bridge is both.
+  if (options_.mode != Options::Mode::kMacvlan) return;
+  for (AddressSpace& space : spaces_) {
+    FamilyPlan& plan = space.plan;
+    if (!plan.node || !plan.node_on_host_link) continue;
+    const absl::StatusOr<bool> there = ParentHas(*plan.node);
+    // It is looked for again.
+    if (!there.ok() || !*there) continue;
+    plan.node_on_host_link = false;
+    Log(LogLevel::kInfo, "the node's address is the parent device's now",
+        {{"address", plan.node->ToString()}, {"parent", parent_->name}});
+    const absl::Status kept = RememberNodeAddress(options_, plan);
+    if (kept.ok()) continue;
+    Log(LogLevel::kWarning, "a restart will not know whose the address was",
+        {{"error", kept.ToString()}});
+  }
 }
 
 absl::Status PoolNetwork::Reconcile(const std::vector<KnownPod>& pods) {

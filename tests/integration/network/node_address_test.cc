@@ -45,6 +45,14 @@ class NodeAddressTest : public NetworkTest {
         [&] { return network_->GetReadiness().reason == reason; });
   }
 
+  bool LeadsToPodsFrom(const std::string& node) {
+    const std::string route =
+        "10.9.7.0/24 dev pinion-host proto 112 scope link src " + node;
+    return Eventually([&] {
+      return node_.Shell("ip route").find(route) != std::string::npos;
+    });
+  }
+
   TestHost third_;
   std::map<std::string, std::string> addresses_;
 };
@@ -92,16 +100,53 @@ TEST_F(NodeAddressTest, WhatTheParentLosesIsMissedUntilItComesBack) {
   node_.Shell("ip address add 10.9.0.1/16 dev lan0");
   EXPECT_TRUE(IsSoon(""));
   ExpectReached(pod, "10.9.0.1");
-  // On a drained node the next start takes what there is.
+  // On a drained node it takes what there is.
   ASSERT_TRUE(network_->Detach(pod.id).ok());
   node_.Shell("ip address del 10.9.0.1/16 dev lan0");
-  EXPECT_TRUE(IsSoon("NodeAddressGone"));
-  StartWith({});
-  EXPECT_TRUE(network_->GetReadiness().ready)
-      << network_->GetReadiness().message;
+  ASSERT_TRUE(LeadsToPodsFrom("10.9.0.3"));
+  EXPECT_TRUE(IsSoon(""));
   Pod next;
   Attach(next);
   ExpectReached(next, "10.9.0.3");
+}
+
+// A NIC that has its lease after piniond has begun.
+TEST_F(NodeAddressTest, WhatComesBeforeTheFirstPodIsAsIfItHadBeenThere) {
+  node_.Shell("ip link set lan0 down");
+  StartWith({});
+  EXPECT_EQ(network_->GetReadiness().reason, "ParentDown");
+  node_.Shell("ip link set lan0 up");
+  ASSERT_TRUE(IsSoon(""));
+  node_.Shell("ip address add 10.9.0.1/16 dev lan0");
+  ASSERT_TRUE(LeadsToPodsFrom("10.9.0.1"));
+  ASSERT_TRUE(IsSoon(""));
+  Pod pod;
+  Attach(pod);
+  ExpectReached(pod, "10.9.0.1");
+  EXPECT_THAT(pod.host.Shell("ip address show eth0"), HasSubstr("10.9.7.1/16"));
+  EXPECT_TRUE(Reaches(pod.host, third_, "10.9.0.2"));
+}
+
+TEST_F(NodeAddressTest, WhatTheParentGetsIsNoMoreTheHostLinks) {
+  options_.node_address = "10.9.0.1";
+  options_.subnet = "10.9.0.0/16";
+  StartWith({});
+  Pod pod;
+  Attach(pod);
+  ExpectReached(pod, "10.9.0.1");
+  node_.Shell("ip address add 10.9.0.1/16 dev lan0");
+  EXPECT_TRUE(Eventually([&] {
+    return node_.Shell("ip -4 address show dev pinion-host").find("10.9.0.1") ==
+           std::string::npos;
+  }));
+  EXPECT_TRUE(IsSoon(""));
+  ExpectReached(pod, "10.9.0.1");
+  EXPECT_TRUE(Reaches(third_, node_, "10.9.0.1"));
+  // As any other of the parent's: nobody answers for it when that loses it.
+  node_.Shell("ip address del 10.9.0.1/16 dev lan0");
+  EXPECT_TRUE(IsSoon("NodeAddressGone"));
+  StartWith({&pod});
+  EXPECT_EQ(network_->GetReadiness().reason, "NodeAddressGone");
 }
 
 // The node cannot help these pods; who looks into the log is told of them.

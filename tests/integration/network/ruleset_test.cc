@@ -123,6 +123,23 @@ TEST_P(RulesetTest, AFlushIsMendedForThePodsThatThereAre) {
   EXPECT_THAT(log, HasSubstr("program=nft"));
 }
 
+// It is the next pods that another device's network is in the way of.
+TEST_P(RulesetTest, PodsThatRunKeepTheirsWhileTheRangeIsUnusable) {
+  const std::string before = Rules();
+  node_.Shell(
+      "ip link add other type veth peer name other2 && ip link set other up && "
+      "ip link set other2 up && ip address add 10.7.1.129/25 dev other");
+  const auto reason = [this] { return network_->GetReadiness().reason; };
+  ASSERT_TRUE(Eventually([&] { return reason() == "RangeUnusable"; }));
+  node_.Shell("nft flush ruleset");
+  EXPECT_TRUE(Eventually([&] { return Rules() == before; })) << Rules();
+  EXPECT_EQ(reason(), "RangeUnusable");
+  EXPECT_EQ(ReachesPort(node_, web_.host, "127.0.0.1", 12000, 80), "10.7.1.1");
+  node_.Shell("ip link delete other");
+  EXPECT_TRUE(Eventually([&] { return reason() == ""; })) << reason();
+  EXPECT_EQ(Rules(), before);
+}
+
 TEST_P(RulesetTest, WhateverIsDoneToOneTableIsMended) {
   const std::string before = Rules();
   // Few enough that none is answered late.
