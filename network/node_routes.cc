@@ -1,16 +1,27 @@
 #include "network/node_routes.h"
 
+#include <arpa/inet.h>
+#include <linux/filter.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
 #include <algorithm>
+#include <array>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "os/error.h"
 
 namespace pinion::network {
 namespace {
 
 using ipam::IpPrefix;
+
+// Shorter ones may be the way out (IsForwardingChange).
+constexpr uint32_t kShortestLeftOut = 8;
 
 bool SameRoute(const RouteSpec& a, const RouteSpec& b) {
   return a.destination == b.destination && a.source == b.source &&
@@ -36,11 +47,39 @@ absl::Status HidesNetwork(const FamilyPlan& plan, const ListedRoute& route,
   for (const Link& link : links) {
     if (link.index == route.spec.link_index) name = link.name;
   }
+  // A longer prefix counts more than the range's routes do.
+  const bool whole = route.spec.destination.Contains(plan.range.first()) &&
+                     route.spec.destination.Contains(plan.range.last());
   return absl::InvalidArgumentError(absl::StrCat(
       "the range ", plan.range.name(), " has the network ",
-      route.spec.destination.ToString(), " of ", name,
-      " in it, from which this node would be cut off: choose a range beside "
-      "it, or FIRST-LAST"));
+      route.spec.destination.ToString(), " of ", name, " in it, ",
+      whole ? "from which this node would be cut off: choose a range beside "
+              "it, or FIRST-LAST"
+            : "where this node would look for pods with its addresses: leave "
+              "it out (network.exclude), or choose a range beside it, or "
+              "FIRST-LAST"));
+}
+
+// Whether a pod may get an address of a network within the range.
+bool HasPods(const ipam::IpRange& range, const IpPrefix& network) {
+  const std::optional<uint64_t> first = range.IndexOf(network.network());
+  if (!first) return false;
+  for (uint64_t i = *first; i < range.size(); ++i) {
+    if (!network.Contains(range.At(i))) return false;
+    if (range.IsUsable(i)) return true;
+  }
+  return false;
+}
+
+// One address, such as an IPv6 one on "lo", is no network: of IPv4 the kernel
+// has no such route.
+bool Hides(const FamilyPlan& plan, const ListedRoute& route,
+           const Link& parent) {
+  const IpPrefix& destination = route.spec.destination;
+  return route.protocol == RTPROT_KERNEL &&
+         route.spec.link_index != parent.index &&
+         destination.length() != destination.network().bits() &&
+         HasPods(plan.range, destination);
 }
 
 absl::StatusOr<PresentRoutes> Look(os::NetlinkSocket& socket,
@@ -64,9 +103,7 @@ absl::StatusOr<PresentRoutes> Look(os::NetlinkSocket& socket,
     for (const auto& [prefix, plan] : wanted) {
       if (!prefix.Contains(spec.destination)) continue;
       present.taken.push_back(spec.destination);
-      if (route.protocol == RTPROT_KERNEL && spec.link_index != parent.index) {
-        hidden.emplace_back(plan, route);
-      }
+      if (Hides(*plan, route, parent)) hidden.emplace_back(plan, route);
     }
   }));
   if (hidden.empty()) return present;
@@ -117,15 +154,64 @@ absl::StatusOr<NodeRouteChanges> PlanNodeRoutes(
   return changes;
 }
 
-bool IsNodeRouteLoss(const os::NetlinkMessage& message, int node_link) {
+bool IsNodeRouteLoss(const os::NetlinkMessage& message, int node_link,
+                     const std::vector<FamilyPlan>& plans) {
   if (message.type() == RTM_DELADDR) {
     const auto address = ParseAddressChange(message);
     return address && address->link_index == node_link;
   }
-  if (message.type() != RTM_DELROUTE) return false;
   const auto route = ParseRoute(message);
-  return route && route->protocol == kRouteProtocol &&
-         route->spec.link_index == node_link;
+  if (!route) return false;
+  const bool on_node_link = route->spec.link_index == node_link;
+  if (message.type() == RTM_DELROUTE) {
+    return route->protocol == kRouteProtocol && on_node_link;
+  }
+  const IpPrefix& destination = route->spec.destination;
+  return !on_node_link && route->table == RT_TABLE_MAIN &&
+         std::any_of(plans.begin(), plans.end(),
+                     [&destination](const FamilyPlan& plan) {
+                       return plan.range.first() <= destination.network() &&
+                              destination.Last() <= plan.range.last();
+                     });
+}
+
+absl::StatusOr<os::NetlinkSocket> OpenNodeEvents(uint32_t groups) {
+  PINION_ASSIGN_OR_RETURN(os::NetlinkSocket events,
+                          os::NetlinkSocket::Open(groups));
+  // Without CAP_NET_ADMIN the default has to do.
+  const int bytes = 8 << 20;
+  (void)setsockopt(events.fd(), SOL_SOCKET, SO_RCVBUFFORCE, &bytes,
+                   sizeof(bytes));
+  // A datagram has one message. Loads are in network order (linux/filter.h),
+  // the header's numbers are the machine's. Past the end of a message, as of
+  // one that has no rtmsg, it is dropped: no route's is that short.
+  constexpr auto kOfRoute = [](size_t field) {
+    return static_cast<uint32_t>(NLMSG_HDRLEN + field);
+  };
+  std::array<sock_filter, 13> filter = {{
+      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(nlmsghdr, nlmsg_type)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 0, 9),
+      // It is in place of another one, which nothing else tells.
+      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(nlmsghdr, nlmsg_flags)),
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, htons(NLM_F_REPLACE), 7, 0),
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS,
+               kOfRoute(offsetof(rtmsg, rtm_dst_len))),
+      BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, kShortestLeftOut - 1, 0, 5),
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS,
+               kOfRoute(offsetof(rtmsg, rtm_protocol))),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kRouteProtocol, 3, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, RTPROT_KERNEL, 2, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, RTPROT_BOOT, 1, 0),
+      BPF_STMT(BPF_RET | BPF_K, 0),
+      BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+  }};
+  const sock_fprog program = {filter.size(), filter.data()};
+  if (setsockopt(events.fd(), SOL_SOCKET, SO_ATTACH_FILTER, &program,
+                 sizeof(program)) != 0) {
+    return os::ErrnoStatus("setsockopt SO_ATTACH_FILTER of AF_NETLINK");
+  }
+  return events;
 }
 
 }  // namespace pinion::network

@@ -35,19 +35,28 @@ struct NodeRouteChanges {
 };
 // What turns pinion's routes over the link into those of the plans.
 // InvalidArgument: a range has a whole network in it that the node is in by
-// another link than this one and `parent`; it would be cut off from that. The
-// parent is told, not read off the link: a macvlan on a macvlan stands beside
-// it on what is below.
+// another link than this one and `parent`, and that is not excluded; it would
+// be cut off from that, or from pods. The parent is told, not read off the
+// link: a macvlan on a macvlan stands beside it on what is below.
 absl::StatusOr<NodeRouteChanges> PlanNodeRoutes(
     os::NetlinkSocket& socket, const Link& node_link, const Link& parent,
     const std::vector<FamilyPlan>& plans);
 
 // Whether a message of kNodeRouteGroups, or of the IFADDR groups, tells that
 // one of them went, or the node's address on the link, without which the kernel
-// drops them silently.
-bool IsNodeRouteLoss(const os::NetlinkMessage& message, int node_link);
+// drops them silently; or that somebody has another way to a plan's range,
+// which may have taken the place of pinion's (NLM_F_REPLACE: nothing tells of
+// the former).
+bool IsNodeRouteLoss(const os::NetlinkMessage& message, int node_link,
+                     const std::vector<FamilyPlan>& plans);
 inline constexpr uint32_t kNodeRouteGroups =
     RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
+
+// A socket for Receive, with kNodeRouteGroups or not: with room for many
+// messages, and without those of a routing daemon's thousands of routes. What
+// is left are the kernel's, pinion's and ip(8)'s own, those for less than eight
+// bits, and all that are in place of another.
+absl::StatusOr<os::NetlinkSocket> OpenNodeEvents(uint32_t groups);
 
 }  // namespace pinion::network
 

@@ -81,9 +81,8 @@ absl::StatusOr<std::unique_ptr<PoolNetwork>> PoolNetwork::Create(
   // Subscribed before the first look, so that no change is missed.
   PINION_ASSIGN_OR_RETURN(
       network->events_,
-      os::NetlinkSocket::Open(RTMGRP_LINK | RTMGRP_IPV4_IFADDR |
-                              RTMGRP_IPV6_IFADDR | kNodeRouteGroups |
-                              network->kind_->NodeGroups()));
+      OpenNodeEvents(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR |
+                     kNodeRouteGroups | network->kind_->NodeGroups()));
   PINION_RETURN_IF_ERROR(network->WatchRules());
   {
     absl::MutexLock lock(&network->mutex_);

@@ -130,7 +130,7 @@ void PoolNetwork::OnLinkEvents() {
   const absl::Status status =
       events_->Receive([&](const os::NetlinkMessage& message) {
         changed |= known && kind_->ConcernsNode(message, *known, node_link);
-        changed |= IsNodeRouteLoss(message, node_link);
+        changed |= IsNodeRouteLoss(message, node_link, plans);
         if (const auto unplugged = ParseUnplugging(message)) {
           changed |= IsPodsPort(unplugged->name);
         }
