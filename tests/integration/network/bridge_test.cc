@@ -252,6 +252,8 @@ TEST_F(BridgeTest, DaemonsOfDifferentMtuComeToRest) {
   ASSERT_TRUE(Start().ok());
   Pod pod;
   ASSERT_TRUE(network_->Attach(pod.Request()).ok());
+  // From then on its looks are told of: they set up the bridge for host ports.
+  ASSERT_TRUE(network_->Reconcile({{pod.id, {"10.7.1.2", "fd00:7::2"}}}).ok());
   // The pod keeps the first bridge's down.
   node_.Shell("ip link set wire mtu 1450");
   const std::unique_ptr<PodNetwork> first = std::move(network_);
@@ -259,6 +261,7 @@ TEST_F(BridgeTest, DaemonsOfDifferentMtuComeToRest) {
   options_.range = "10.7.2.0/24";
   options_.ipam_dir = dir_ + "/second";
   ASSERT_TRUE(Start().ok());
+  ASSERT_TRUE(network_->Reconcile({}).ok());
   EXPECT_THAT(node_.Shell("ip link show pinion0"), HasSubstr("mtu 1400"));
   EXPECT_THAT(node_.Shell("ip link show pn-second"), HasSubstr("mtu 1450"));
   // Others whenever they are written again.
@@ -269,7 +272,7 @@ TEST_F(BridgeTest, DaemonsOfDifferentMtuComeToRest) {
   };
   EXPECT_TRUE(Eventually([&] {
     const std::string before = handles();
-    for (int i = 0; i < 20; ++i) {
+    for (int i = 0; i < 100; ++i) {
       if (handles() != before) return false;
     }
     return true;
