@@ -26,6 +26,9 @@ struct FamilyPlan {
   std::optional<ipam::IpAddress> node = std::nullopt;
   // The node's address is nowhere else: the host link has it.
   bool node_on_host_link = false;
+  // What pods that run have as the node's, from an earlier start; nullopt:
+  // none has.
+  std::optional<MacAddress> node_mac = std::nullopt;
   // nullopt: the node.
   std::optional<ipam::IpAddress> gateway = std::nullopt;
   std::optional<ipam::IpPrefix> services = std::nullopt;

@@ -10,6 +10,7 @@
 #include "network/host_link.h"
 #include "network/mac.h"
 #include "network/parent.h"
+#include "network/router_advertisements.h"
 
 namespace pinion::network {
 namespace {
@@ -47,11 +48,10 @@ absl::StatusOr<uint32_t> AtMostThePorts(NetlinkSocket& host, const Link& bridge,
 
 // Pinion's own, up, with this MTU.
 absl::Status SetUp(NetlinkSocket& host, const Link& bridge, uint32_t mtu) {
+  PINION_RETURN_IF_ERROR(RefuseRouters(host, bridge));
   NetlinkBatch batch;
   if (bridge.alias != kOwnAlias || !bridge.up) {
-    if (bridge.mtu >= kLeastIpv6Mtu) {
-      AppendNoIpv6LinkLocal(batch, bridge.index, bridge.name);
-    }
+    AppendNoIpv6LinkLocal(batch, bridge.index, bridge.name, bridge.mtu);
     AppendAlias(batch, bridge.index, bridge.name, kOwnAlias);
     AppendLinkUp(batch, bridge.index, bridge.name);
   }

@@ -1,26 +1,31 @@
 #include "network/host_link.h"
 
-#include <sys/socket.h>
-#include <sys/un.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstddef>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "network/host_link_arp.h"
 #include "network/mac.h"
 #include "network/node_routes.h"
 #include "network/parent.h"
+#include "network/router_advertisements.h"
 #include "os/error.h"
 
 namespace pinion::network {
 namespace {
 
 constexpr std::chrono::seconds kClaimTimeout{2};
+constexpr char kOwnNetns[] = "/proc/thread-self/ns/net";
+// No daemon's own: each may have another directory of state.
+constexpr char kClaims[] = "/run/pinion-links";
 
 using ipam::IpAddress;
 using os::NetlinkBatch;
@@ -49,7 +54,10 @@ absl::Status Explain(NetlinkSocket& socket, const absl::Status& status,
     }
     case EINVAL:
       return absl::FailedPreconditionError(
-          absl::StrCat(text, ": ", parent.name, " is no Ethernet device"));
+          absl::StrCat(text, ": ", parent.name,
+                       " is no Ethernet device, or carries a macvlan or "
+                       "macvtap in mode passthru (a virtual machine's), which "
+                       "has it to itself; name another network.parent"));
     default:
       return status;
   }
@@ -61,6 +69,30 @@ absl::Status Create(NetlinkSocket& socket, const std::string& name,
   AppendMacvlan(batch,
                 {.name = name, .parent_index = parent.index, .mac = mac});
   return Explain(socket, socket.Transact(batch), parent);
+}
+
+// What the kernel's answer means when the link is set up: two daemons with one
+// node address come to one MAC.
+absl::Status ExplainSetUp(NetlinkSocket& socket, const absl::Status& status,
+                          const Link& link, const Link& parent) {
+  const int error = os::NetlinkErrno(status);
+  if (error != EADDRINUSE && error != EBUSY) return status;
+  PINION_ASSIGN_OR_RETURN(const std::vector<Link> links, ListLinks(socket));
+  std::string other = "another device";
+  for (const Link& one : links) {
+    if (one.index == link.index || one.mac != link.mac ||
+        one.lower != link.lower) {
+      continue;
+    }
+    other = one.alias == kOwnAlias
+                ? absl::StrCat("another piniond's ", one.name)
+                : absl::StrCat("the device ", one.name);
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      std::string(status.message()), ": ", other, " on ", parent.name,
+      " has its MAC ", MacToString(link.mac),
+      ", which follows from the node's address: set network.node_address to "
+      "one that only this piniond uses, of its network.range"));
 }
 
 absl::Status IsMisplaced(const std::string& name, const Link& parent) {
@@ -118,6 +150,16 @@ absl::Status AppendAddressChanges(NetlinkSocket& socket, const Link& link,
   return absl::OkStatus();
 }
 
+// The kernel takes it down with the parent's and never up again.
+absl::Status FollowMtu(NetlinkSocket& socket, const Link& parent, Link& link) {
+  if (link.mtu == parent.mtu) return absl::OkStatus();
+  NetlinkBatch batch;
+  AppendMtu(batch, link.index, link.name, parent.mtu);
+  PINION_RETURN_IF_ERROR(socket.Transact(batch));
+  link.mtu = parent.mtu;
+  return absl::OkStatus();
+}
+
 absl::Status HostLinkTaken(const std::string& name) {
   return absl::FailedPreconditionError(absl::StrCat(
       "another piniond has network.host_link_name = \"", name,
@@ -129,27 +171,31 @@ absl::Status HostLinkTaken(const std::string& name) {
 
 MacAddress HostLinkMac(const std::vector<FamilyPlan>& plans) {
   for (const FamilyPlan& plan : plans) {
+    if (plan.node_mac) return *plan.node_mac;
+  }
+  for (const FamilyPlan& plan : plans) {
     if (plan.node) return MacFor(*plan.node);
   }
   return {};
 }
 
 absl::StatusOr<os::UniqueFd> ClaimHostLinkName(const std::string& name) {
-  os::UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd.valid()) return os::ErrnoStatus("socket AF_UNIX");
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  // The first byte is 0: no file, and gone with the descriptor.
-  const std::string path = "pinion/host-link/" + name;
-  std::copy_n(path.data(), std::min(path.size(), sizeof(address.sun_path) - 1),
-              address.sun_path + 1);
-  const auto size =
-      static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + path.size());
+  struct stat netns {};
+  if (stat(kOwnNetns, &netns) != 0) return os::ErrnoStatus(kOwnNetns);
+  if (mkdir(kClaims, 0700) != 0 && errno != EEXIST) {
+    return os::ErrnoStatus(absl::StrCat("mkdir ", kClaims));
+  }
+  const std::string path = absl::StrCat(kClaims, "/", netns.st_ino, "-", name);
+  os::UniqueFd fd(
+      open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd.valid()) return os::ErrnoStatus(absl::StrCat("open ", path));
   // One that was killed a moment ago may have it still, or a child of its that
   // is not another program yet. Nothing tells when it is gone.
   const auto until = std::chrono::steady_clock::now() + kClaimTimeout;
-  while (bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) != 0) {
-    if (errno != EADDRINUSE) return os::ErrnoStatus("bind @" + path);
+  while (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) {
+      return os::ErrnoStatus(absl::StrCat("lock ", path));
+    }
     if (std::chrono::steady_clock::now() > until) return HostLinkTaken(name);
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
@@ -223,16 +269,21 @@ absl::StatusOr<Link> EnsureHostLink(NetlinkSocket& socket,
   }
   PINION_RETURN_IF_ERROR(link.status());
 
+  // First: below some size it has no IPv6 to set up.
+  PINION_RETURN_IF_ERROR(FollowMtu(socket, parent, *link));
+  PINION_RETURN_IF_ERROR(RefuseRouters(socket, *link));
+
   NetlinkBatch batch;
+  PINION_RETURN_IF_ERROR(AppendArpChanges(socket, *link, plans, batch));
   if (link->alias != kOwnAlias || !link->up) {
-    AppendIpv4Setting(batch, link->index, name, Ipv4Setting::kArpIgnore, 1);
-    AppendNoIpv6LinkLocal(batch, link->index, name);
+    AppendNoIpv6LinkLocal(batch, link->index, name, link->mtu);
     AppendAlias(batch, link->index, name, kOwnAlias);
     AppendLinkUp(batch, link->index, name);
   }
   PINION_RETURN_IF_ERROR(
       AppendNodeAddresses(socket, *link, parent, plans, batch));
-  PINION_RETURN_IF_ERROR(socket.Transact(batch));
+  PINION_RETURN_IF_ERROR(
+      ExplainSetUp(socket, socket.Transact(batch), *link, parent));
   return FindLink(socket, name);
 }
 

@@ -8,7 +8,7 @@
 // arp_ignore=1 on it: otherwise a third host that asks for the node's address
 // gets two answers, the parent's and this link's. Pods then get none from
 // here, so each has a permanent neighbour entry for the node
-// (network/pod_link.h).
+// (network/pod_link.h). How it asks itself: network/host_link_arp.h.
 //
 // Stateless; one thread at a time per socket.
 
@@ -27,12 +27,14 @@
 
 namespace pinion::network {
 
-// The MAC that pods know the node by.
+// The MAC that pods know the node by: the one that running ones have, if any;
+// otherwise it follows from the first plan's node.
 MacAddress HostLinkMac(const std::vector<FamilyPlan>& plans);
 
 // The name in this network namespace, with all that is called after it (link,
-// nf_tables), for as long as the descriptor is open: an abstract socket
-// (unix(7)). FailedPrecondition: another piniond has it.
+// nf_tables), for as long as the descriptor is open: a lock on a file that only
+// root can open (/run/pinion-links; an abstract socket could be anybody's who
+// is in this network namespace). FailedPrecondition: another piniond has it.
 absl::StatusOr<os::UniqueFd> ClaimHostLinkName(const std::string& name);
 
 // Appends what turns the addresses and pinion's routes of the link into the

@@ -10,6 +10,7 @@
 #include "base/status_macros.h"
 #include "network/host_link.h"
 #include "network/parent.h"
+#include "network/router_advertisements.h"
 #include "network/rp_filter.h"
 #include "network/sysctl_name.h"
 
@@ -174,6 +175,7 @@ absl::StatusOr<Link> IpvlanKind::EnsureNodeLink(
     NetlinkSocket& host, const Link& parent,
     const std::vector<FamilyPlan>& plans) const {
   PINION_ASSIGN_OR_RETURN(const Link link, EnsureLink(host, parent));
+  PINION_RETURN_IF_ERROR(RefuseRouters(host, link));
   NetlinkBatch batch;
   // What neighbours send to its address arrives here, though the way to them is
   // the parent's. Not only when it is made: `sysctl --system` may come later.
@@ -183,7 +185,7 @@ absl::StatusOr<Link> IpvlanKind::EnsureNodeLink(
                       kLooseRpFilter);
   }
   if (link.alias != kOwnAlias || !link.up || !link.noarp) {
-    AppendNoIpv6LinkLocal(batch, link.index, link.name);
+    AppendNoIpv6LinkLocal(batch, link.index, link.name, link.mtu);
     AppendAlias(batch, link.index, link.name, kOwnAlias);
     AppendLinkUp(batch, link.index, link.name);
     // Not at once: an ipvlan in mode l2 that is set up loses it.
@@ -296,6 +298,7 @@ PodLinkSpec IpvlanKind::PodLinkFor(const Link& parent,
                    .mac = parent.mac};
   // Otherwise the kernel takes the parent's.
   if (options_.mtu < parent.mtu) spec.mtu = options_.mtu;
+  spec.parent_mtu = parent.mtu;
   spec.ipvlan_mode = options_.ipvlan_mode;
   return spec;
 }

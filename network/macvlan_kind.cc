@@ -59,6 +59,7 @@ PodLinkSpec MacvlanKind::PodLinkFor(const Link& parent,
                    .mac = MacFor(address)};
   // Otherwise the kernel takes the parent's.
   if (options_.mtu < parent.mtu) spec.mtu = options_.mtu;
+  spec.parent_mtu = parent.mtu;
   return spec;
 }
 

@@ -1,10 +1,10 @@
 #include "network/node_address_file.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 
 #include <algorithm>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -30,6 +30,18 @@ std::string FileFor(const Options& options, const IpRange& range) {
   return absl::StrCat(options.ipam_dir, "/.node-", Pool::FileName(range));
 }
 
+// As MacToString writes it.
+std::optional<MacAddress> ParseMac(const std::string& text) {
+  MacAddress mac{};
+  int end = 0;
+  if (sscanf(text.c_str(), "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0],
+             &mac[1], &mac[2], &mac[3], &mac[4], &mac[5], &end) != 6 ||
+      static_cast<size_t>(end) != text.size()) {
+    return std::nullopt;
+  }
+  return mac;
+}
+
 bool HasOwners(const Options& options, const IpRange& range) {
   const absl::StatusOr<std::vector<PoolEntry>> entries = ipam::ReadPool(
       absl::StrCat(options.ipam_dir, "/", Pool::FileName(range)));
@@ -42,13 +54,14 @@ bool HasOwners(const Options& options, const IpRange& range) {
 
 }  // namespace
 
-absl::Status RememberNodeAddress(const Options& options,
-                                 const FamilyPlan& plan) {
+absl::Status RememberNodeAddress(const Options& options, const FamilyPlan& plan,
+                                 const MacAddress& mac) {
   if (!plan.node) return absl::OkStatus();
   return os::ReplaceFileAt(
       AT_FDCWD, FileFor(options, plan.range),
       absl::StrCat(plan.node->ToString(), " ",
-                   plan.node_on_host_link ? kOnHostLink : kOnParent, "\n"),
+                   plan.node_on_host_link ? kOnHostLink : kOnParent, " ",
+                   MacToString(mac), "\n"),
       0600);
 }
 
@@ -58,21 +71,23 @@ std::optional<NodeAddress> RememberedNodeAddress(const Options& options,
       os::ReadFileAt(AT_FDCWD, FileFor(options, range), 256);
   // Damaged: as if this were the first start.
   if (!text.ok()) return std::nullopt;
-  const std::pair<std::string, std::string> words = absl::StrSplit(
-      absl::StripAsciiWhitespace(*text), absl::MaxSplits(' ', 1));
-  const absl::StatusOr<IpAddress> address = IpAddress::Parse(words.first);
+  // What a later version adds is passed over.
+  std::vector<std::string> words =
+      absl::StrSplit(absl::StripAsciiWhitespace(*text), ' ');
+  words.resize(3);
+  const absl::StatusOr<IpAddress> address = IpAddress::Parse(words[0]);
   if (!address.ok() || address->family() != range.family() ||
-      (words.second != kOnHostLink && words.second != kOnParent) ||
+      (words[1] != kOnHostLink && words[1] != kOnParent) ||
       !HasOwners(options, range)) {
     return std::nullopt;
   }
-  const bool on_host_link = words.second == kOnHostLink;
+  const bool on_host_link = words[1] == kOnHostLink;
   // Of another mode, which was to be changed on a drained node: an ipvlan's
   // host link cannot share it with the parent.
   if (options.mode == Options::Mode::kIpvlan && !on_host_link) {
     return std::nullopt;
   }
-  return NodeAddress{*address, on_host_link};
+  return NodeAddress{*address, on_host_link, ParseMac(words[2])};
 }
 
 }  // namespace pinion::network

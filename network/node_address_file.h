@@ -1,7 +1,7 @@
-// By which address the pods of a range know the node. They keep it for life,
-// as default route and as neighbour entry, so it outlives a restart of the
-// daemon while one of them is there, whatever address would be chosen by then:
-// in a file beside the pool, like that on tmpfs.
+// By which address the pods of a range know the node, and by which MAC. They
+// keep both for life, as default route and as neighbour entry, so these outlive
+// a restart of the daemon while one of them is there, whatever would be chosen
+// by then: in a file beside the pool, like that on tmpfs.
 //
 // Stateless.
 
@@ -21,10 +21,13 @@ namespace pinion::network {
 struct NodeAddress {
   ipam::IpAddress address;
   bool on_host_link = false;  // as FamilyPlan has it
+  // nullopt: written by a version that did not.
+  std::optional<MacAddress> mac = std::nullopt;
 };
 
-absl::Status RememberNodeAddress(const Options& options,
-                                 const FamilyPlan& plan);
+// `mac`: HostLinkMac.
+absl::Status RememberNodeAddress(const Options& options, const FamilyPlan& plan,
+                                 const MacAddress& mac);
 // nullopt: none, or no pod has an address of the range any more.
 std::optional<NodeAddress> RememberedNodeAddress(const Options& options,
                                                  const ipam::IpRange& range);

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "network/router_advertisements.h"
 
 namespace pinion::network {
 namespace {
@@ -30,9 +31,10 @@ absl::Status Create(NetlinkSocket& socket, const std::string& name,
 // addresses.
 absl::Status SetUp(NetlinkSocket& socket, const std::string& name) {
   PINION_ASSIGN_OR_RETURN(const Link link, FindLink(socket, name));
+  PINION_RETURN_IF_ERROR(RefuseRouters(socket, link));
   if (link.alias == kOwnAlias && link.up) return absl::OkStatus();
   NetlinkBatch batch;
-  AppendNoIpv6LinkLocal(batch, link.index, name);
+  AppendNoIpv6LinkLocal(batch, link.index, name, link.mtu);
   AppendAlias(batch, link.index, name, kOwnAlias);
   AppendSilentLinkUp(batch, link.index, name);
   return socket.Transact(batch);

@@ -69,8 +69,9 @@ absl::Status Configure(NetlinkSocket& pod, const PodLinkSpec& spec, int index,
   const bool has_ipv6 = std::any_of(
       addresses.begin(), addresses.end(),
       [](const PodAddress& address) { return !address.address.is_v4(); });
-  const bool may_have = spec.mtu == 0 || spec.mtu >= kLeastIpv6Mtu;
-  if (!has_ipv6 && may_have) AppendNoIpv6LinkLocal(batch, index, spec.name);
+  const uint32_t known_mtu = spec.mtu != 0 ? spec.mtu : spec.parent_mtu;
+  const uint32_t mtu = known_mtu != 0 ? known_mtu : kLeastIpv6Mtu;
+  if (!has_ipv6) AppendNoIpv6LinkLocal(batch, index, spec.name, mtu);
   for (const PodAddress& address : addresses) {
     AppendAddress(batch, index, spec.name, address.address,
                   address.plan->subnet.length());

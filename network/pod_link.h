@@ -37,6 +37,7 @@ struct PodLinkSpec {
   MacAddress mac{};  // of an ipvlan the parent's
   // 0: the parent's, of a veth the kernel's.
   uint32_t mtu = 0;
+  uint32_t parent_mtu = 0;  // 0: not known, but enough for IPv6
   // The node's MAC as pods see it (HostLinkMac).
   MacAddress node_mac{};
   // Further addresses that are at this MAC, for which nobody answers.

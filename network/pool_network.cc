@@ -197,7 +197,8 @@ absl::Status PoolNetwork::OpenSpaces(const std::vector<FamilyPlan>& plans) {
     if (!pool->set_aside().empty()) metrics_.pools_set_aside.Increment();
     pools.push_back(pool);
     spaces.push_back({.plan = plan, .pool = std::move(pool)});
-    PINION_RETURN_IF_ERROR(RememberNodeAddress(options_, plan));
+    PINION_RETURN_IF_ERROR(
+        RememberNodeAddress(options_, plan, HostLinkMac(plans)));
   }
   spaces_ = std::move(spaces);
   ++generation_;

@@ -12,6 +12,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "network/host_link.h"
 #include "network/node_address_file.h"
 #include "network/pool_network.h"
 
@@ -42,11 +43,12 @@ absl::StatusOr<std::vector<FamilyPlan>> PoolNetwork::MakePlans() {
     known.push_back(RememberedNodeAddress(options_, range));
     if (known.back()) nodes.push_back(known.back()->address);
   }
-  PINION_ASSIGN_OR_RETURN(const std::vector<FamilyPlan> plans,
+  PINION_ASSIGN_OR_RETURN(std::vector<FamilyPlan> plans,
                           kind_->Plan(host_, &*parent_, ranges, nodes));
   for (size_t i = 0; i < plans.size(); ++i) {
-    const FamilyPlan& plan = plans[i];
+    FamilyPlan& plan = plans[i];
     if (!known[i] || !plan.node) continue;
+    plan.node_mac = known[i]->mac;
     if (*plan.node != known[i]->address) {
       if (!new_nodes_told_.insert(plan.node->ToString()).second) continue;
       Log(LogLevel::kWarning,
@@ -94,7 +96,8 @@ void PoolNetwork::YieldNodeAddresses() {
     plan.node_on_host_link = false;
     Log(LogLevel::kInfo, "the node's address is the parent device's now",
         {{"address", plan.node->ToString()}, {"parent", parent_->name}});
-    const absl::Status kept = RememberNodeAddress(options_, plan);
+    const absl::Status kept =
+        RememberNodeAddress(options_, plan, HostLinkMac(Plans()));
     if (kept.ok()) continue;
     Log(LogLevel::kWarning, "a restart will not know whose the address was",
         {{"error", kept.ToString()}});

@@ -290,7 +290,8 @@ void AppendSilentLinkUp(NetlinkBatch& batch, int index,
 }
 
 void AppendNoIpv6LinkLocal(NetlinkBatch& batch, int index,
-                           const std::string& name) {
+                           const std::string& name, uint32_t mtu) {
+  if (mtu < kLeastIpv6Mtu) return;
   BeginLinkChange(batch, index, absl::StrCat("set addrgenmode of ", name));
   AddNoIpv6LinkLocal(batch);
 }
@@ -550,7 +551,8 @@ absl::StatusOr<std::vector<LinkAddress>> ListAddresses(NetlinkSocket& socket,
             {.address = *address,
              .prefix_length = header.ifa_prefixlen,
              .global = header.ifa_scope == RT_SCOPE_UNIVERSE,
-             .secondary = (header.ifa_flags & IFA_F_SECONDARY) != 0});
+             .secondary = (header.ifa_flags & IFA_F_SECONDARY) != 0,
+             .dynamic = (header.ifa_flags & IFA_F_PERMANENT) == 0});
       }));
   return addresses;
 }

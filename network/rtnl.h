@@ -116,6 +116,7 @@ struct LinkAddress {
   int prefix_length = 0;
   bool global = false;     // scope
   bool secondary = false;  // IFA_F_SECONDARY, of IPv6 also temporary ones
+  bool dynamic = false;    // it expires (no IFA_F_PERMANENT)
 };
 
 // Fails with EEXIST if the name (or number) is taken; with EADDRINUSE or
@@ -155,11 +156,12 @@ void AppendLinkUp(os::NetlinkBatch& batch, int index, const std::string& name);
 // Up, and answering no ARP request (IFF_NOARP).
 void AppendSilentLinkUp(os::NetlinkBatch& batch, int index,
                         const std::string& name);
-// No IPv6 link-local address, hence no router solicitations or the like.
-void AppendNoIpv6LinkLocal(os::NetlinkBatch& batch, int index,
-                           const std::string& name);
 // With less a device has no IPv6 at all (RFC 8200, 5).
 inline constexpr uint32_t kLeastIpv6Mtu = 1280;
+// No IPv6 link-local address, hence no router solicitations or the like. With
+// this MTU of the device's: where it has no IPv6, the kernel refuses that.
+void AppendNoIpv6LinkLocal(os::NetlinkBatch& batch, int index,
+                           const std::string& name, uint32_t mtu);
 void AppendMtu(os::NetlinkBatch& batch, int index, const std::string& name,
                uint32_t mtu);
 void AppendAlias(os::NetlinkBatch& batch, int index, const std::string& name,

@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "network/mac.h"
-#include "network/secondary/router_advertisements.h"
+#include "network/router_advertisements.h"
 #include "network/secondary/vlan.h"
 
 namespace pinion::network {
@@ -407,6 +407,7 @@ absl::StatusOr<SecondaryAttachment> SecondaryNetwork::Attach(
                    .ordinal = ordinal};
   // Otherwise the kernel takes the parent's.
   if (options_.mtu < device.mtu) spec.mtu = options_.mtu;
+  spec.parent_mtu = device.mtu;
   absl::StatusOr<SecondaryAttachment> made;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     PINION_ASSIGN_OR_RETURN_AS(std::vector<IpLease> leases,

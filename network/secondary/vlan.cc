@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "network/parent.h"
+#include "network/router_advertisements.h"
 
 namespace pinion::network {
 namespace {
@@ -103,11 +104,24 @@ std::string AliasFor(const std::string& host_link_name) {
   return absl::StrCat(kOwnAlias, " (", host_link_name, ")");
 }
 
+// The kernel takes it down with the parent's and never up again. Where the
+// parent adds something of its own to frames (macsec) it may have no more.
+absl::Status FollowMtu(NetlinkSocket& socket, const Link& parent, Link& link) {
+  if (link.mtu == parent.mtu) return absl::OkStatus();
+  NetlinkBatch batch;
+  AppendMtu(batch, link.index, link.name, parent.mtu);
+  const absl::Status status = socket.Transact(batch);
+  if (os::NetlinkErrno(status) == ERANGE) return absl::OkStatus();
+  if (status.ok()) link.mtu = parent.mtu;
+  return status;
+}
+
 absl::Status SetUp(NetlinkSocket& socket, const Link& link,
                    const std::string& alias) {
+  PINION_RETURN_IF_ERROR(RefuseRouters(socket, link));
   if (link.alias == alias && link.up) return absl::OkStatus();
   NetlinkBatch batch;
-  AppendNoIpv6LinkLocal(batch, link.index, link.name);
+  AppendNoIpv6LinkLocal(batch, link.index, link.name, link.mtu);
   AppendAlias(batch, link.index, link.name, alias);
   AppendSilentLinkUp(batch, link.index, link.name);
   return socket.Transact(batch);
@@ -150,7 +164,9 @@ absl::StatusOr<Link> EnsureVlan(NetlinkSocket& socket,
     return absl::FailedPreconditionError(absl::StrCat(
         "the device ", name, " is not pinion's VLAN of ", parent.name));
   }
-  const absl::Status status = SetUp(socket, *link, AliasFor(host_link_name));
+  // First: below some size it has no IPv6 to set up.
+  absl::Status status = FollowMtu(socket, parent, *link);
+  if (status.ok()) status = SetUp(socket, *link, AliasFor(host_link_name));
   if (!status.ok()) {
     // Another pod may be on one that is not new: it stays.
     if (link->alias.empty()) (void)RemoveVlan(socket, *link);

@@ -1,9 +1,9 @@
 // VLAN devices of pinion's own on the parents of further networks: made when
 // a pod first needs one, gone when none does.
 //
-// Up and silent: the host itself has no address in the VLAN and answers no ARP
-// request there. Their alias is kOwnAlias and whose they are: "made by pinion
-// (pinion-host)".
+// Up and silent: the host itself has no address in the VLAN, heeds no router
+// and answers no ARP request there. Their alias is kOwnAlias and whose they
+// are: "made by pinion (pinion-host)".
 //
 // Stateless; one thread at a time per socket.
 
