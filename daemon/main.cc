@@ -114,7 +114,11 @@ int Serve(const Flags& flags, Config config) {
     const auto reserved = CpuSet::Parse(config.cpu.reserved);
     const absl::Status status =
         reserved.ok() ? StayOnCpus(*reserved) : reserved.status();
-    if (!status.ok()) return Complain(Annotate(status, "cpu.reserved"), 1);
+    if (!status.ok()) {
+      return Complain(
+          Annotate(status, "cpu.reserved: one of these CPUs has to be online"),
+          1);
+    }
   }
   const Stopwatch watch;
   auto daemon = Daemon::Start(config);

@@ -1,5 +1,6 @@
 // Whether cpu.reserved fits this machine: decided by what is plugged in, so
-// that a daemon which has started once starts again whatever goes offline.
+// that a daemon which has started once starts again though CPUs go offline, but
+// not if all of these do.
 //
 // Pure but for PresentCpus, which reads sysfs; thread-safe.
 

@@ -224,9 +224,10 @@ absl::StatusOr<Grant> Allocator::Resize(const std::string& owner,
   }
   PINION_RETURN_IF_ERROR(CheckRequest(topology_, request));
   const Grant before = found->second;
-  if (request.count == before.cpus.size()) return before;
   if (request.count < before.cpus.size()) {
     found->second = Shrink(before, request);
+  } else if (request.count == before.cpus.size()) {
+    if (request.names_memory == before.names_memory) return before;
   } else if (auto larger = Grow(before, request)) {
     found->second = *std::move(larger);
   } else {
@@ -235,6 +236,7 @@ absl::StatusOr<Grant> Allocator::Resize(const std::string& owner,
     return DoesNotFit(more, /*more=*/true);
   }
   found->second.nodes = topology_.NodesOf(found->second.cpus);
+  found->second.names_memory = request.names_memory;
   before_.emplace(owner, before);
   return found->second;
 }

@@ -80,24 +80,25 @@ absl::Status Pinning::EndPartition(const Change& change) {
 }
 
 // Before anybody else makes one of the same CPUs.
-absl::Status Pinning::EndForgottenPartitions() {
+std::vector<Pinning::Astray> Pinning::EndForgottenPartitions() {
   std::vector<Change> forgotten;
   {
     const absl::MutexLock lock(&mutex_);
     forgotten.swap(forgotten_);
   }
-  absl::Status result;
+  std::vector<Astray> astray;
   for (const Change& change : forgotten) {
     const absl::Status ended = EndPartition(change);
     if (ended.ok()) continue;
-    result.Update(ended);
+    astray.push_back({change.owner, ended, change.partitioned});
     const absl::MutexLock lock(&mutex_);
     forgotten_.push_back(change);  // for the next one
   }
-  return result;
+  return astray;
 }
 
-absl::Status Pinning::WriteCpus(const Change& change) {
+absl::Status Pinning::WriteCpus(const Change& change,
+                                std::optional<CpuSet>* on) {
   {
     const absl::MutexLock lock(&mutex_);
     if (leaves_.count(change.owner) == 0) return absl::OkStatus();
@@ -113,10 +114,11 @@ absl::Status Pinning::WriteCpus(const Change& change) {
     return effective.status();
   }
   PINION_RETURN_IF_ERROR(effective.status());
+  *on = *effective;
   // A cpuset of which nothing is to be had counts as none at all: the kernel
   // falls back to what the parent has.
-  if (change.exclusive ? *effective != change.cpus
-                       : !change.cpus.ContainsAll(*effective)) {
+  if (change.whole ? *effective != change.cpus
+                   : !change.cpus.ContainsAll(*effective)) {
     return absl::FailedPreconditionError(
         absl::StrCat("the ", change.exclusive ? "exclusive" : "shared",
                      " CPUs ", change.cpus.ToString(), " are not to be had in ",
@@ -145,17 +147,19 @@ absl::Status Pinning::MakePartition(const Change& change) {
   return made;
 }
 
-absl::Status Pinning::WriteOne(const Change& change) {
+absl::Status Pinning::WriteOne(const Change& change,
+                               std::optional<CpuSet>* on) {
+  on->reset();
   if (!change.partitioned.empty()) {
     PINION_RETURN_IF_ERROR(EndPartition(change));
   }
-  PINION_RETURN_IF_ERROR(WriteCpus(change));
+  PINION_RETURN_IF_ERROR(WriteCpus(change, on));
   return change.partition == Partition::kNone ? absl::OkStatus()
                                               : MakePartition(change);
 }
 
-absl::Status Pinning::SpreadLocked() {
-  absl::Status result = EndForgottenPartitions();
+std::vector<Pinning::Astray> Pinning::SpreadLocked(const std::string& whole) {
+  std::vector<Astray> astray = EndForgottenPartitions();
   std::vector<Change> changes;
   {
     const absl::MutexLock lock(&mutex_);
@@ -166,6 +170,7 @@ absl::Status Pinning::SpreadLocked() {
       if (leaf.written == change.cpus) continue;
       change.leaves = !leaf.written || !leaf.partition.empty() ||
                       !change.cpus.ContainsAll(*leaf.written);
+      change.whole = owner == whole;
       changes.push_back(std::move(change));
     }
   }
@@ -173,16 +178,36 @@ absl::Status Pinning::SpreadLocked() {
   std::stable_partition(changes.begin(), changes.end(),
                         [](const Change& change) { return change.leaves; });
   for (const Change& change : changes) {
-    const absl::Status status = WriteOne(change);
+    std::optional<CpuSet> on;
+    const absl::Status status = WriteOne(change, &on);
     // A leaf that is gone has nothing that could run anywhere.
-    if (!absl::IsNotFound(status)) result.Update(status);
+    if (status.ok() || absl::IsNotFound(status)) continue;
+    astray.push_back({change.owner, status, std::move(on)});
   }
-  return result;
+  return astray;
+}
+
+absl::Status Pinning::FirstOf(const std::vector<Astray>& astray) {
+  return astray.empty() ? absl::OkStatus() : astray.front().status;
+}
+
+absl::Status Pinning::InTheWay(const std::vector<Astray>& astray,
+                               const std::string& owner) const {
+  const absl::MutexLock lock(&mutex_);
+  const auto grant = allocator_.grants().find(owner);
+  for (const Astray& one : astray) {
+    const bool away =
+        one.owner != owner && one.on &&
+        (grant == allocator_.grants().end() ||
+         ((grant->second.cpus | grant->second.idle) & *one.on).empty());
+    if (!away) return one.status;
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Pinning::Spread() {
   const absl::MutexLock lock(&spreading_);
-  return SpreadLocked();
+  return FirstOf(SpreadLocked());
 }
 
 absl::Status Pinning::Follow() {
@@ -200,7 +225,7 @@ absl::Status Pinning::Follow() {
     const absl::MutexLock memory(&mutex_);
     available_in_ = std::move(now);
   }
-  return SpreadLocked();
+  return FirstOf(SpreadLocked());
 }
 
 absl::StatusOr<Grant> Pinning::Claim(const std::string& owner,
@@ -214,7 +239,7 @@ absl::StatusOr<Grant> Pinning::Claim(const std::string& owner,
     Measure();
   }
   PINION_RETURN_IF_ERROR(grant.status());
-  const absl::Status spread = SpreadLocked();
+  const absl::Status spread = InTheWay(SpreadLocked(), owner);
   if (spread.ok()) return grant;
   Release(owner);
   (void)SpreadLocked();  // the first failure is the one to tell
@@ -232,7 +257,7 @@ absl::StatusOr<Grant> Pinning::Resize(const std::string& owner,
     Measure();
   }
   PINION_RETURN_IF_ERROR(grant.status());
-  const absl::Status spread = SpreadLocked();
+  const absl::Status spread = InTheWay(SpreadLocked(owner), owner);
   if (spread.ok()) return grant;
   (void)UndoResizeLocked(owner);  // the first failure is the one to tell
   return Annotate(spread, "change the exclusive CPUs");
@@ -255,7 +280,7 @@ absl::Status Pinning::UndoResizeLocked(const std::string& owner) {
     allocator_.UndoResize(owner);
     Measure();
   }
-  return SpreadLocked();
+  return FirstOf(SpreadLocked());
 }
 
 absl::Status Pinning::Restore(const std::string& owner, const Grant& grant) {
@@ -283,11 +308,15 @@ absl::Status Pinning::Enter(const std::string& owner,
     if (available) available_in_[pod_cgroup] = *available;
     leaves_[owner] = {pod_cgroup, std::nullopt, CpuSet()};
     change = Wanted(owner, pod_cgroup);
+    change.whole = change.exclusive;
   }
-  absl::Status status = EndForgottenPartitions();
-  if (status.ok()) status = WriteOne(change);
+  absl::Status status = InTheWay(EndForgottenPartitions(), owner);
+  std::optional<CpuSet> on;
+  if (status.ok()) status = WriteOne(change, &on);
   // Who could not leave its CPUs before must have left them now.
-  if (status.ok() && change.exclusive) status = SpreadLocked();
+  if (status.ok() && change.exclusive) {
+    status = InTheWay(SpreadLocked(), owner);
+  }
   if (status.ok()) return status;
   const absl::MutexLock memory(&mutex_);
   ForgetLeaf(owner);

@@ -60,7 +60,8 @@ class Pinning {
           metrics::Registry& metrics);
 
   // Exclusive CPUs; everybody else has left them when it returns. Errors are
-  // the allocator's, or that somebody cannot leave; nothing changes then.
+  // the allocator's, or that somebody cannot leave; nothing changes then. Who
+  // is astray on other CPUs is no reason.
   absl::StatusOr<Grant> Claim(const std::string& owner, Request request)
       ABSL_LOCKS_EXCLUDED(spreading_, mutex_);
 
@@ -101,7 +102,8 @@ class Pinning {
   bool Leave(const std::string& owner) ABSL_LOCKS_EXCLUDED(spreading_, mutex_);
 
   // Writes every leaf that is not where it belongs. The first failure, after
-  // all were tried.
+  // all were tried. Who has but some of its CPUs, as the cgroup above has no
+  // more, is nobody's neighbour and no failure.
   absl::Status Spread() ABSL_LOCKS_EXCLUDED(spreading_, mutex_);
 
   // Looks at what the pods' cgroups have now, which a slice above may change,
@@ -130,11 +132,19 @@ class Pinning {
     CpuSet cpus;
     CpuSet mems;
     bool exclusive = false;
+    // Some of its CPUs are not enough.
+    bool whole = false;
     Partition partition = Partition::kNone;
     // The partition that the leaf is.
     CpuSet partitioned;
     // Of CPUs that it may be on now.
     bool leaves = true;
+  };
+  // A leaf that is not where it belongs.
+  struct Astray {
+    std::string owner;
+    absl::Status status;
+    std::optional<CpuSet> on;  // what it may run on; none: not known
   };
 
   Change Wanted(const std::string& owner, const std::string& pod_cgroup) const
@@ -144,20 +154,27 @@ class Pinning {
   // Before its CPUs change, and where the leaf is gone.
   absl::Status EndPartition(const Change& change)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(spreading_) ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status EndForgottenPartitions()
+  std::vector<Astray> EndForgottenPartitions()
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(spreading_) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status MakePartition(const Change& change)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(spreading_) ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status WriteCpus(const Change& change)
+  // `on`: what the leaf may run on, if it fails.
+  absl::Status WriteCpus(const Change& change, std::optional<CpuSet>* on)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(spreading_) ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status WriteOne(const Change& change)
+  absl::Status WriteOne(const Change& change, std::optional<CpuSet>* on)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(spreading_) ABSL_LOCKS_EXCLUDED(mutex_);
   bool ForgetLeaf(const std::string& owner)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status UndoResizeLocked(const std::string& owner)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(spreading_) ABSL_LOCKS_EXCLUDED(mutex_);
-  absl::Status SpreadLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(spreading_)
+  // `whole`: who is to have all of its CPUs; for others some are enough.
+  std::vector<Astray> SpreadLocked(const std::string& whole = "")
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(spreading_) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Who spoils the grant of `owner`: itself, or whoever may run on its CPUs.
+  absl::Status InTheWay(const std::vector<Astray>& astray,
+                        const std::string& owner) const
       ABSL_LOCKS_EXCLUDED(mutex_);
+  static absl::Status FirstOf(const std::vector<Astray>& astray);
   void Measure() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Topology topology_;

@@ -79,6 +79,12 @@ Request Count(size_t count) {
   return request;
 }
 
+Request Isolated(size_t count) {
+  Request request = Count(count);
+  request.partition = Partition::kIsolated;
+  return request;
+}
+
 TEST_F(PinningTest, OthersLeaveBeforeTheOwnerEnters) {
   ASSERT_TRUE(pinning_.Enter("b", "/p").ok());
   ASSERT_TRUE(pinning_.Enter("c", "/q").ok());
@@ -196,6 +202,65 @@ TEST_F(PinningTest, ALeafOutsideOfThePoolIsNoticed) {
   EXPECT_THAT(pinning_.View().grants, IsEmpty());
 }
 
+TEST_F(PinningTest, ALeafOutsideOfThePoolSpoilsNoClaimOfOtherCpus) {
+  ASSERT_TRUE(pinning_.Claim("x", Count(2)).ok());
+  effective_["/p/b"] = Cpus("5");
+  pinning_.Watch("b", "/p");
+  EXPECT_TRUE(absl::IsFailedPrecondition(pinning_.Spread()));
+  ASSERT_TRUE(pinning_.Claim("a", Count(2)).ok());
+  ASSERT_TRUE(pinning_.Enter("a", "/r").ok());
+  ASSERT_TRUE(pinning_.Resize("a", Count(3)).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(pinning_.Enter("x", "/s")))
+      << "it is on one of these";
+}
+
+TEST_F(PinningTest, NorIsAnIdleSiblingGivenThatSomebodyIsOn) {
+  effective_["/p/b"] = Cpus("5");
+  pinning_.Watch("b", "/p");
+  Request request = Count(1);
+  request.own_cores = true;
+  const auto grant = pinning_.Claim("a", request);
+  EXPECT_TRUE(absl::IsFailedPrecondition(grant.status())) << grant.status();
+}
+
+// Its slice was given fewer CPUs before the daemon was started again.
+TEST_F(PinningTest, WhoLacksSomeOfItsCpusIsInNobodysWay) {
+  Grant grant;
+  grant.cpus = Cpus("1,5");
+  ASSERT_TRUE(pinning_.Restore("a", grant).ok());
+  pinning_.Watch("a", "/r");
+  effective_["/r/a"] = Cpus("1");
+  EXPECT_TRUE(pinning_.Follow().ok());
+  TakeWrites();
+  EXPECT_TRUE(pinning_.Follow().ok());
+  EXPECT_THAT(TakeWrites(), IsEmpty()) << "there is nothing more to be had";
+  ASSERT_TRUE(pinning_.Claim("b", Count(2)).ok());
+  EXPECT_TRUE(pinning_.Enter("b", "/p").ok());
+  EXPECT_TRUE(pinning_.Resize("b", Count(3)).ok());
+}
+
+TEST_F(PinningTest, APartitionThatIsInvalidIsInNobodysWay) {
+  Grant grant;
+  grant.cpus = Cpus("1,5");
+  grant.partition = Partition::kIsolated;
+  ASSERT_TRUE(pinning_.Restore("a", grant).ok());
+  pinning_.Watch("a", "/r");
+  partition_error_ = absl::FailedPreconditionError("isolated invalid");
+  EXPECT_FALSE(pinning_.Spread().ok());
+  ASSERT_TRUE(pinning_.Claim("b", Count(2)).ok());
+  EXPECT_TRUE(pinning_.Enter("b", "/p").ok());
+}
+
+TEST_F(PinningTest, APartitionThatCannotBeEndedStopsOnlyWhoWantsItsCpus) {
+  ASSERT_TRUE(pinning_.Claim("a", Isolated(2)).ok());
+  ASSERT_TRUE(pinning_.Enter("a", "/r").ok());
+  EXPECT_TRUE(pinning_.Forget("a"));
+  end_error_ = absl::ResourceExhaustedError("EMFILE");
+  EXPECT_TRUE(pinning_.Enter("b", "/p").ok());
+  EXPECT_TRUE(
+      absl::IsResourceExhausted(pinning_.Claim("c", Count(2)).status()));
+}
+
 TEST_F(PinningTest, ExclusiveCpusThatTheSliceLacksAreRefused) {
   ASSERT_TRUE(pinning_.Claim("a", Count(2)).ok());
   effective_["/r/a"] = Cpus("1");
@@ -236,12 +301,6 @@ TEST_F(PinningTest, AnUndoneResizeBringsEverybodyBack) {
       absl::IsFailedPrecondition(pinning_.Resize("a", Count(4)).status()));
   EXPECT_EQ(pinning_.View().grants.at("a").cpus, Cpus("1,5"));
   EXPECT_EQ(pinning_.View().shared, Cpus("0,2-4,6-7"));
-}
-
-Request Isolated(size_t count) {
-  Request request = Count(count);
-  request.partition = Partition::kIsolated;
-  return request;
 }
 
 TEST_F(PinningTest, APartitionEndsBeforeItsCpusChangeHands) {
@@ -335,6 +394,23 @@ TEST_F(PinningTest, MemoryThatIsNamedIsLeftAlone) {
   ASSERT_TRUE(pinning_.Claim("a", request).ok());
   ASSERT_TRUE(pinning_.Enter("a", "/r").ok());
   EXPECT_THAT(TakeWrites(), ElementsAre("/r/a=1,5"));
+}
+
+TEST_F(PinningTest, MemoryThatAnUpdateNamesIsLeftAloneFromThenOn) {
+  ASSERT_TRUE(pinning_.Claim("a", Count(2)).ok());
+  ASSERT_TRUE(pinning_.Enter("a", "/r").ok());
+  Request request = Count(2);
+  request.names_memory = true;
+  ASSERT_TRUE(pinning_.Resize("a", request).ok());
+  ASSERT_TRUE(pinning_.UndoResize("a").ok());
+  EXPECT_FALSE(pinning_.View().grants.at("a").names_memory);
+  ASSERT_TRUE(pinning_.Resize("a", request).ok());
+  pinning_.KeepResize("a");
+  TakeWrites();
+  request.count = 4;
+  ASSERT_TRUE(pinning_.Resize("a", request).ok());
+  ASSERT_TRUE(pinning_.UndoResize("a").ok());
+  EXPECT_THAT(TakeWrites(), ElementsAre("/r/a=1-2,5-6", "/r/a=1,5"));
 }
 
 TEST_F(PinningTest, LeavesThatAreGoneAreForgotten) {
