@@ -197,6 +197,20 @@ void FollowCgroups(Context& context, const std::string& said) {
   });
 }
 
+// Whose grant counts more if two records have the same CPUs: the end of one
+// that freed them may not have been written when a daemon was killed.
+enum class Claimant { kRuns, kMayRun, kHasEnded };
+Claimant ClaimantOf(Context& context, const std::string& pod_cgroup,
+                    const state::ContainerRecord& record) {
+  const auto populated =
+      context.deps.container_cgroups->IsPopulated(pod_cgroup, record.id());
+  if (populated.ok() && *populated) return Claimant::kRuns;
+  if (record.state() != state::CONTAINER_RUNNING) return Claimant::kMayRun;
+  return populated.ok() || absl::IsNotFound(populated.status())
+             ? Claimant::kHasEnded
+             : Claimant::kMayRun;
+}
+
 bool MayRun(const state::ContainerRecord& record) {
   return record.state() == state::CONTAINER_CREATED ||
          record.state() == state::CONTAINER_RUNNING;
@@ -340,7 +354,10 @@ absl::Status CpuResize::Begin(const state::PodRecord& pod,
         "cpu_period, and cpu_shares, if set, 1024 n), not for part of a CPU, ",
         "other shares or a cpuset"));
   }
-  if (request->count == now.cpus.size()) return absl::OkStatus();
+  if (request->count == now.cpus.size() &&
+      request->names_memory == NamesMemory(record.spec().resources())) {
+    return absl::OkStatus();
+  }
   request->within = CpusOf(context_, pod.cgroup());
   PINION_ASSIGN_OR_RETURN(grant_,
                           context_.pinning->Resize(container_, *request));
@@ -374,6 +391,7 @@ absl::Status KeepMonitorOnReservedCpus(Context& context, const Pod& pod) {
 
 void RestoreCpus(Context& context) {
   if (context.pinning == nullptr) return;
+  std::vector<std::pair<Claimant, ContainerPtr>> claimants;
   for (const PodPtr& pod : context.objects.Pods()) {
     const auto record = pod->record.Get();
     if (record->boot_id() != context.boot_id ||
@@ -390,13 +408,22 @@ void RestoreCpus(Context& context) {
       Log(LogLevel::kWarning, "a monitor is not on the reserved CPUs",
           {{"pod", pod->id}, {"error", kept.ToString()}});
     }
-    for (const ContainerPtr& container :
-         context.objects.ContainersOf(pod->id)) {
-      const auto of = container->record.Get();
-      if (MayRun(*of) && of->has_exclusive_cpus()) {
-        RestoreGrant(context, *container);
-      }
-      if (!NamesCpus(of->spec().resources())) WatchLeaf(context, *record, *of);
+    for (ContainerPtr& container : context.objects.ContainersOf(pod->id)) {
+      const Claimant claimant =
+          ClaimantOf(context, record->cgroup(), *container->record.Get());
+      claimants.emplace_back(claimant, std::move(container));
+    }
+  }
+  std::stable_sort(
+      claimants.begin(), claimants.end(),
+      [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (const auto& [claimant, container] : claimants) {
+    const auto record = container->record.Get();
+    if (MayRun(*record) && record->has_exclusive_cpus()) {
+      RestoreGrant(context, *container);
+    }
+    if (!NamesCpus(record->spec().resources())) {
+      WatchLeaf(context, *container->pod->record.Get(), *record);
     }
   }
   const absl::Status spread = context.pinning->Follow();

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/time/time.h"
 #include "base/log.h"
 #include "base/status_macros.h"
 
@@ -115,9 +116,24 @@ void Records::SaveLater(
   }
 }
 
+absl::Status Records::WriteBatch(const Batch& batch) {
+  return db_->InTransaction([&batch](auto& t) {
+    for (const auto& [id, record] : batch) {
+      const std::string bytes = record->SerializeAsString();
+      PINION_RETURN_IF_ERROR(t.Execute(
+          "UPDATE runtime_containers SET revision = ?2, record = ?3"
+          " WHERE id = ?1 AND ?2 > revision",
+          {std::string_view(id), static_cast<int64_t>(record->revision()),
+           SqlBlob{bytes}}));
+    }
+    return absl::OkStatus();
+  });
+}
+
 void Records::WriteLoop() {
+  absl::Status last;
   while (true) {
-    std::map<std::string, std::shared_ptr<const state::ContainerRecord>> batch;
+    Batch batch;
     bool stopping = false;
     {
       const absl::MutexLock lock(&mutex_);
@@ -129,21 +145,18 @@ void Records::WriteLoop() {
       stopping = stopping_;
     }
     if (batch.empty() && stopping) return;
-    const absl::Status status = db_->InTransaction([&batch](auto& t) {
-      for (const auto& [id, record] : batch) {
-        const std::string bytes = record->SerializeAsString();
-        PINION_RETURN_IF_ERROR(t.Execute(
-            "UPDATE runtime_containers SET revision = ?2, record = ?3"
-            " WHERE id = ?1 AND ?2 > revision",
-            {std::string_view(id), static_cast<int64_t>(record->revision()),
-             SqlBlob{bytes}}));
-      }
-      return absl::OkStatus();
-    });
-    if (!status.ok()) {
+    const absl::Status status = WriteBatch(batch);
+    if (!status.ok() && status != last) {
       Log(LogLevel::kError, "container records not written",
           {{"error", status.ToString()}});
     }
+    last = status;
+    if (status.ok() || stopping) continue;
+    const absl::MutexLock lock(&mutex_);
+    mutex_.AwaitWithTimeout(absl::Condition(&stopping_),
+                            absl::FromChrono(kTryAgain));
+    // What came since is newer.
+    queue_.merge(batch);
   }
 }
 

@@ -9,6 +9,7 @@
 #ifndef PINION_RUNTIME_RECORDS_H_
 #define PINION_RUNTIME_RECORDS_H_
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <string>
@@ -26,6 +27,8 @@ namespace pinion::runtime {
 
 class Records {
  public:
+  static constexpr std::chrono::seconds kTryAgain{1};
+
   static absl::StatusOr<std::unique_ptr<Records>> Open(const std::string& path);
   // Writes what SaveLater still holds.
   ~Records();
@@ -41,7 +44,8 @@ class Records {
 
   // From the records' own thread, soon, and only if the row still exists and
   // is older: for callers that must not block (the reactor), of changes that
-  // recovery can also find out from the monitor.
+  // recovery can also find out from the monitor. Tried again, each kTryAgain,
+  // if the disk is full.
   void SaveLater(std::shared_ptr<const state::ContainerRecord> container);
 
   absl::Status DeletePod(const std::string& id);
@@ -49,14 +53,17 @@ class Records {
 
  private:
   explicit Records(std::unique_ptr<os::Database> db);
-  void WriteLoop();
+  using Batch =
+      std::map<std::string, std::shared_ptr<const state::ContainerRecord>>;
+
+  void WriteLoop() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status WriteBatch(const Batch& batch);
 
   const std::unique_ptr<os::Database> db_;
 
   absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::map<std::string, std::shared_ptr<const state::ContainerRecord>> queue_
-      ABSL_GUARDED_BY(mutex_);
+  Batch queue_ ABSL_GUARDED_BY(mutex_);
   std::thread writer_;
 };
 

@@ -49,8 +49,10 @@ class ExclusiveCpusTest : public ::testing::Test {
     pod_ = std::make_shared<Pod>(pod);
   }
 
-  // A restart finds a container that had `cpus`, and asks for one.
-  void Restore(const std::string& cpus, const std::string& mems = "") {
+  // A restart finds a container that had `cpus`, and asks for one; and perhaps
+  // another.
+  void Restore(const std::string& cpus, const std::string& mems = "",
+               const std::string& other = "") {
     context_ = std::make_unique<Context>(options_, dependencies_);
     context_->boot_id = "boot";
     context_->records = *Records::Open(dir_.path() + "/state.db");
@@ -58,8 +60,14 @@ class ExclusiveCpusTest : public ::testing::Test {
     context_->reactor = *os::Reactor::Create();
     context_->objects.Add(pod_);
     ASSERT_TRUE(MakePinning(*context_).ok());
+    if (!other.empty()) AddContainer(other, cpus, mems);
+    AddContainer(id_, cpus, mems);
+    RestoreCpus(*context_);
+  }
+  void AddContainer(const std::string& id, const std::string& cpus,
+                    const std::string& mems) {
     state::ContainerRecord record;
-    record.set_id(id_);
+    record.set_id(id);
     record.set_pod_id(pod_->id);
     record.set_state(state::CONTAINER_RUNNING);
     record.mutable_exclusive_cpus()->set_cpus(cpus);
@@ -68,10 +76,15 @@ class ExclusiveCpusTest : public ::testing::Test {
     resources.set_cpu_quota_us(100'000);
     resources.set_cpuset_mems(mems);
     context_->objects.Add(std::make_shared<Container>(pod_, record));
-    RestoreCpus(*context_);
   }
-  bool HasGrant() {
-    return (*context_->objects.FindContainer(id_))
+  void WriteEvents(const std::string& id, const std::string& events) {
+    const std::string leaf = dir_.path() + "/pod/" + id;
+    std::filesystem::create_directories(leaf);
+    std::ofstream(leaf + "/cgroup.events") << events;
+  }
+  bool HasGrant() { return HasGrant(id_); }
+  bool HasGrant(const std::string& id) {
+    return (*context_->objects.FindContainer(id))
         ->record.Get()
         ->has_exclusive_cpus();
   }
@@ -113,6 +126,19 @@ TEST_F(ExclusiveCpusTest, MemoryThatTheCallerNamesStays) {
   Restore("8191", "1");
   EXPECT_FALSE(HasGrant());
   EXPECT_EQ(Mems(), "1\n");
+}
+
+// Its end was not written before the daemon was killed, but the claim of who
+// has got its CPUs since was.
+TEST_F(ExclusiveCpusTest, WhoRunsKeepsTheCpusOfOneThatHasEnded) {
+  for (const char c : {'a', 'c'}) {
+    const std::string other(64, c);
+    WriteEvents(id_, "populated 1\nfrozen 0\n");
+    WriteEvents(other, "populated 0\nfrozen 0\n");
+    Restore("1", "", other);
+    EXPECT_TRUE(HasGrant());
+    EXPECT_FALSE(HasGrant(other));
+  }
 }
 
 }  // namespace

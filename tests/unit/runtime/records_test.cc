@@ -1,11 +1,15 @@
 #include "runtime/records.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include <filesystem>
 
 #include "os/sqlite.h"
 #include "runtime/record_cell.h"
+#include "tests/support/eventually.h"
 
 namespace pinion::runtime {
 namespace {
@@ -88,6 +92,42 @@ TEST_F(RecordsTest, ALateSaveDoesNotBringADeletedRecordBack) {
   ASSERT_EQ(containers_.size(), 1U);
   EXPECT_EQ(containers_[0].id(), "kept");
   EXPECT_EQ(containers_[0].reason(), "late");
+}
+
+// As of a disk that is full for a while.
+TEST_F(RecordsTest, ALateSaveThatFailsIsTriedAgain) {
+  auto records = *Records::Open(Path());
+  for (const char* id : {"newer", "old"}) {
+    ASSERT_TRUE(records->Save(MakeContainer(id, 1)).ok());
+  }
+  auto db = *os::Database::Open(Path(), os::Database::Sync::kNormal);
+  ASSERT_TRUE(db->Execute("CREATE TRIGGER full BEFORE UPDATE ON "
+                          "runtime_containers BEGIN "
+                          "SELECT RAISE(ABORT, 'full'); END")
+                  .ok());
+  const auto save = [&](const char* id, uint64_t revision,
+                        const std::string& reason) {
+    auto record = MakeContainer(id, revision);
+    record.set_reason(reason);
+    records->SaveLater(std::make_shared<state::ContainerRecord>(record));
+  };
+  int log[2];
+  ASSERT_EQ(pipe2(log, O_CLOEXEC), 0);
+  const int console = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+  dup2(log[1], STDERR_FILENO);
+  save("old", 2, "late");
+  // It has failed, and says so.
+  pollfd said = {log[0], POLLIN, 0};
+  EXPECT_EQ(poll(&said, 1, 60'000), 1);
+  dup2(console, STDERR_FILENO);
+  save("newer", 3, "later");
+  ASSERT_TRUE(db->Execute("DROP TRIGGER full").ok());
+  EXPECT_TRUE(testing_support::Eventually([&] {
+    Load(*records);
+    return containers_.size() == 2 && containers_[0].reason() == "later" &&
+           containers_[1].reason() == "late";
+  }));
+  for (const int fd : {log[0], log[1], console}) close(fd);
 }
 
 TEST_F(RecordsTest, DamagedRowsArePutAsideAndTheRestServed) {
