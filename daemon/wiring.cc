@@ -253,7 +253,10 @@ class RunningDaemon final : public Daemon {
     if (!streaming_->Stop(kStreamingGrace)) {
       Log(LogLevel::kWarning, "streaming sessions are still under way", {});
     }
-    return server_->Shutdown(kStopGrace);
+    const absl::Status stopped = server_->Shutdown(kStopGrace);
+    // Then this is not destroyed.
+    if (!stopped.ok()) container_cgroups_->EndGuard();
+    return stopped;
   }
 
   void SetConfig(const Config& config) override {

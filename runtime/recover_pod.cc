@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <chrono>
 #include <map>
 #include <utility>
@@ -85,6 +86,17 @@ void Settle(Context& context, Pod& pod)
   pod.known.Open();
 }
 
+// Also by a container that has ended: systemd may not have been told of that.
+bool AskedForProtection(Context& context, const Pod& pod) {
+  const auto containers = context.objects.ContainersOf(pod.id);
+  return std::any_of(
+      containers.begin(), containers.end(), [](const ContainerPtr& container) {
+        const auto record = container->record.Get();
+        const auto& unified = record->spec().resources().unified();
+        return unified.count("memory.min") + unified.count("memory.low") > 0;
+      });
+}
+
 // The monitor has answered.
 void FinishReconnect(Context& context, const PodPtr& pod,
                      const absl::StatusOr<Reports>& reports) {
@@ -102,7 +114,8 @@ void FinishReconnect(Context& context, const PodPtr& pod,
   context.instruments.monitors.Add(1);
   ApplyReports(context, *pod, *reports);
   GuardLimits(context, *pod);
-  context.deps.container_cgroups->GuardPod(pod->record.Get()->cgroup());
+  context.deps.container_cgroups->GuardPod(pod->record.Get()->cgroup(),
+                                           AskedForProtection(context, *pod));
   Settle(context, *pod);
 }
 

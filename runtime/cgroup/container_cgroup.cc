@@ -110,6 +110,8 @@ absl::Status ContainerCgroups::StartGuard() {
   return absl::OkStatus();
 }
 
+void ContainerCgroups::EndGuard() { DropHolds(*book_); }
+
 std::shared_ptr<BookedCgroup> ContainerCgroups::Enter(const std::string& path,
                                                       bool* made) {
   *made = false;
@@ -123,7 +125,8 @@ void ContainerCgroups::Unbook(const std::string& path) {
   for (const BookedCgroupPtr& gone : book_->Forget(path)) guard_->Unwatch(gone);
 }
 
-void ContainerCgroups::GuardPod(const std::string& pod_path) {
+void ContainerCgroups::GuardPod(const std::string& pod_path, bool owed) {
+  if (owed) promises_->Owe(pod_path);
   const absl::Status passed = PassProtection(pod_path);
   if (passed.ok() || absl::IsNotFound(passed)) return;
   Log(LogLevel::kWarning, "a pod's memory protection was not passed on",
@@ -145,12 +148,9 @@ void ContainerCgroups::Guard(const std::string& pod_path,
   const auto leaf = OpenCgroup(hierarchy_.root, *path);
   if (!leaf.ok()) return;
   auto settings = LeafSettings(resources, leaf->get());
-  if (settings.ok()) promises_->Ask(*path, *settings);
-  // A daemon that was killed may have left a hold (memory_hold.h).
-  if (settings.ok() &&
-      std::none_of(settings->begin(), settings->end(),
-                   [](const Setting& s) { return s.file == kMemoryHigh; })) {
-    settings->push_back({kMemoryHigh, "max"});
+  if (settings.ok()) {
+    promises_->Ask(*path, *settings);
+    if (book_->Find(*path) == nullptr) EndOldHold(leaf->get(), *settings);
   }
   bool made = false;
   const auto booked = Enter(*path, &made);
@@ -305,17 +305,21 @@ absl::Status ContainerCgroups::ApplyNoted(int dir, const std::string& path,
   const FileClaim claim = FileClaim::Wait(booked, files);
   if (made) guard_->Watch(booked);
   std::map<std::string, std::string> noted;
+  std::map<std::string, std::string> undone;
   options.noted = [&noted](const std::string& file, const std::string& text) {
     noted[file] = text;
   };
-  PINION_RETURN_IF_ERROR(
-      ApplySettings(dir, path, WithoutHeld(*booked, settings), options));
+  options.undone = [&undone](const std::string& file, const std::string& text) {
+    undone[file] = text;
+  };
+  const absl::Status applied =
+      ApplySettings(dir, path, WithoutHeld(*booked, settings), options);
   {
     const absl::MutexLock lock(&booked->mutex);
-    Note(*booked, noted);
+    Note(*booked, applied.ok() ? noted : undone);
   }
-  SettleHold(booked, noted);
-  return absl::OkStatus();
+  if (applied.ok()) SettleHold(booked, settings, noted);
+  return applied;
 }
 
 absl::StatusOr<os::UniqueFd> ContainerCgroups::Create(

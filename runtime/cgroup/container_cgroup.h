@@ -69,13 +69,16 @@ class ContainerCgroups {
 
   // Starts the drift guard, if options say so; once, before the rest is used.
   absl::Status StartGuard();
+  // For a daemon that ends without destroying this: nobody is guarded, or held
+  // by its memory.high (memory_hold.h), any more.
+  void EndGuard();
 
   // From now on the guard keeps what this pod's cgroup has, or this leaf, in
   // which `resources` are in force; and the pod is promised the memory that its
   // leaves are. Create, Update and Remove see to that themselves: these are for
   // new pods, and for what is there when the daemon starts. What is not there
-  // is left out.
-  void GuardPod(const std::string& pod_path);
+  // is left out. `owed`: an earlier daemon may have promised the pod more.
+  void GuardPod(const std::string& pod_path, bool owed = false);
   void Guard(const std::string& pod_path, const std::string& container_id,
              const state::Resources& resources);
   // No longer: a pod with all its leaves, or one leaf (its path). Before it is

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/cpu_set.h"
 #include "base/log.h"
@@ -50,9 +51,10 @@ void Tell(const BookedCgroup& cgroup, const std::string& file,
        {"outcome", outcome}});
 }
 
-bool IsThere(const BookedCgroup& cgroup) {
+bool IsThere(const BookedCgroup& cgroup,
+             const std::string& file = "cgroup.procs") {
   struct stat st = {};
-  return fstatat(cgroup.dir.get(), "cgroup.procs", &st, 0) == 0;
+  return fstatat(cgroup.dir.get(), file.c_str(), &st, 0) == 0;
 }
 
 // What is said, and remembered, of a cgroup without the file's controller.
@@ -104,6 +106,9 @@ void DriftGuard::Watch(const BookedCgroupPtr& cgroup) {
       Log(LogLevel::kWarning, "a cgroup's files are not watched, only swept",
           {{"cgroup", cgroup->path}, {"error", marked.ToString()}});
     }
+    const absl::MutexLock lock(&cgroup->mutex);
+    // In the meantime: who took it out found no mark.
+    if (cgroup->forgotten) Unwatch(cgroup);
   }
   LookSoon(cgroup);
 }
@@ -231,7 +236,7 @@ void DriftGuard::LookLater(const BookedCgroupPtr& cgroup, const Glance& glance,
 
 void DriftGuard::Look(const BookedCgroupPtr& cgroup, const Glance& glance) {
   if (!IsThere(*cgroup)) {
-    // It went without anybody saying so, or was watched after somebody had.
+    // It went without anybody saying so.
     (void)book_.Forget(cgroup);
     Unwatch(cgroup);
     return;
@@ -288,7 +293,8 @@ void DriftGuard::LookAtSlow(const BookedCgroupPtr& cgroup,
     const auto held = cgroup->held.find(file);
     const auto actual = os::ReadFileAt(cgroup->dir.get(), file);
     if (held != cgroup->held.end() && actual.ok() &&
-        SameLimit(held->second, *actual) && cgroup->pace.count(file) == 0) {
+        SameLimit(WithHold(*cgroup, file, held->second), *actual) &&
+        cgroup->pace.count(file) == 0) {
       return;
     }
   }
@@ -341,16 +347,15 @@ DriftGuard::Delay DriftGuard::Check(const BookedCgroupPtr& cgroup,
     } else {
       return kNever;
     }
-    if (file == kMemoryHigh && cgroup->memory_hold) {
-      wish.held = WithHold(wish.text(), *cgroup->memory_hold);
-      wish.is_hold = true;
-    }
+    wish.is_hold = file == kMemoryHigh && cgroup->memory_hold;
+    if (wish.is_hold) wish.held = WithHold(*cgroup, file, wish.text());
   }
   auto actual = os::ReadFileAt(cgroup->dir.get(), file);
   // Without the controller a limit was ignored when it was asked for.
   if (wish.held && absl::IsNotFound(actual.status()) && IsThere(*cgroup)) {
-    HandOnController(*cgroup, file, writer);
+    const Delay again = HandOnController(*cgroup, file, *wish.held, writer);
     actual = os::ReadFileAt(cgroup->dir.get(), file);
+    if (!actual.ok()) return again;
   }
   if (!actual.ok()) return kNever;
   const bool same = wish.held ? SameLimit(*wish.held, *actual)
@@ -361,7 +366,8 @@ DriftGuard::Delay DriftGuard::Check(const BookedCgroupPtr& cgroup,
     const absl::MutexLock lock(&cgroup->mutex);
     // After it was read: what is written from now on is nobody's drift.
     if (cgroup->forgotten) return kNever;
-    if (!cgroup->pace.empty()) cgroup->pace.erase(Without(file));
+    const auto without = cgroup->pace.find(Without(file));
+    if (without != cgroup->pace.end()) without->second.Repaired();
     if (same && !wish.held) Found(*cgroup, file, *actual);
     if (same && cgroup->pace.count(file) == 0) return kNever;
     step = cgroup->pace[file].Judge(options_.mode, same, *actual,
@@ -441,28 +447,46 @@ bool DriftGuard::IsLeaf(const BookedCgroup& cgroup) const {
   return book_.Find(cgroup.path.substr(0, slash)) != nullptr;
 }
 
-void DriftGuard::HandOnController(BookedCgroup& cgroup, const std::string& file,
-                                  const Writer& writer) {
+DriftGuard::Delay DriftGuard::HandOnController(BookedCgroup& cgroup,
+                                               const std::string& file,
+                                               const std::string& should_be,
+                                               const Writer& writer) {
   const std::string controller = ControllerOf(file);
   const std::string without = Without(file);
+  const std::string above = absl::StrCat("../", kControl);
+  const auto handed_on = os::ReadFileAt(cgroup.dir.get(), above);
+  // A module of the kernel's was unloaded: nothing here brings it back.
+  const bool is_gone =
+      absl::StrContains(
+          absl::StrCat(" ", Stripped(handed_on.value_or("")), " "),
+          absl::StrCat(" ", controller, " ")) &&
+      !IsThere(cgroup, file);
   // What is above a pod belongs to the kubelet, or to systemd.
-  if (options_.mode == DriftMode::kRepair && IsLeaf(cgroup)) {
-    const absl::Status status =
-        os::WriteKernelFile(cgroup.dir.get(), absl::StrCat("../", kControl),
-                            absl::StrCat("+", controller));
-    return Settle(cgroup, kControl, without, without, controller, writer,
-                  status);
-  }
+  const bool repair =
+      !is_gone && options_.mode == DriftMode::kRepair && IsLeaf(cgroup);
+  const std::string& pace = is_gone ? file : without;
   DriftStep step = DriftStep::kNothing;
   {
     const absl::MutexLock lock(&cgroup.mutex);
-    step =
-        cgroup.pace[without].Judge(DriftMode::kReport, /*same=*/false, without,
-                                   std::chrono::steady_clock::now());
+    step = cgroup.pace[pace].Judge(
+        repair ? DriftMode::kRepair : DriftMode::kReport, /*same=*/false,
+        without, std::chrono::steady_clock::now());
   }
-  if (step != DriftStep::kTell) return;
-  Count(kControl, /*repaired=*/false);
-  Tell(cgroup, kControl, without, controller, writer, "left as it is");
+  if (step == DriftStep::kTell) {
+    const std::string changed = is_gone ? file : kControl;
+    Count(changed, /*repaired=*/false);
+    Tell(cgroup, changed, is_gone ? "no such file" : without,
+         is_gone ? should_be : controller, writer, "left as it is");
+  }
+  if (step == DriftStep::kWait) return FilePace::kRepairEvery;
+  if (step != DriftStep::kRepair) return kNever;
+  const absl::Status status = os::WriteKernelFile(
+      cgroup.dir.get(), above, absl::StrCat("+", controller));
+  // Taken again by now: that is no repair.
+  if (!status.ok() || IsThere(cgroup, file)) {
+    Settle(cgroup, kControl, without, without, controller, writer, status);
+  }
+  return kNever;
 }
 
 void DriftGuard::Settle(BookedCgroup& cgroup, const std::string& file,
@@ -518,7 +542,6 @@ void DriftGuard::CheckEffective(BookedCgroup& cgroup) {
   const auto actual = InForce(cgroup.dir.get(), kCpus);
   if (!actual.ok()) return;
   CpuSet before;
-  std::string wanted;
   DriftStep step = DriftStep::kNothing;
   {
     const absl::MutexLock lock(&cgroup.mutex);

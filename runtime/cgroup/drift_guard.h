@@ -129,8 +129,10 @@ class DriftGuard {
   // Whether memory.max, if `file` is that, can be lowered to what is wished.
   bool HasRoom(BookedCgroup& cgroup, const std::string& file, const Wish& wish,
                const std::string& actual, const Writer& writer);
-  void HandOnController(BookedCgroup& cgroup, const std::string& file,
-                        const Writer& writer);
+  // The file is not there: it went with its controller, or without. When to
+  // look again.
+  Delay HandOnController(BookedCgroup& cgroup, const std::string& file,
+                         const std::string& should_be, const Writer& writer);
   // Logs and counts what came of a repair; `pace`: whose errors it is about.
   void Settle(BookedCgroup& cgroup, const std::string& file,
               const std::string& pace, const std::string& was,

@@ -204,15 +204,26 @@ absl::Status ApplyOne(int dir, const OpenSetting& change,
   return absl::OkStatus();
 }
 
-void Undo(int dir, const std::string& name, const OpenSetting& change) {
+absl::StatusOr<std::string> UndoOne(int dir, const OpenSetting& change,
+                                    const std::string& now, bool occupied) {
+  if (occupied && change.file == "memory.max") {
+    PINION_RETURN_IF_ERROR(MakeRoom(dir, change.before, now, /*reclaim=*/true));
+  }
+  return RestoreLimit(dir, change.file, change.before, now);
+}
+
+void Undo(int dir, const std::string& name, const OpenSetting& change,
+          const WriteOptions& options) {
   // What the kernel refused has changed nothing.
   const auto now = ReadValue(change.fd.get(), change.file);
   if (now.ok() && *now == change.before) return;
-  const absl::Status status =
-      RestoreLimit(dir, change.file, change.before, now.value_or("")).status();
-  if (status.ok()) return;
-  Log(LogLevel::kWarning, "a limit could not be set back",
-      {{"cgroup", name}, {"error", status.ToString()}});
+  const auto undone = UndoOne(dir, change, now.value_or(""), options.occupied);
+  if (!undone.ok()) {
+    Log(LogLevel::kWarning, "a limit could not be set back",
+        {{"cgroup", name}, {"error", undone.status().ToString()}});
+  } else if (options.undone && !SameLimit(change.before, *undone)) {
+    options.undone(change.file, *undone);
+  }
 }
 
 }  // namespace
@@ -251,14 +262,15 @@ absl::Status ApplySettings(int dir, const std::string& name,
   for (size_t i = 0; i < changes.size(); ++i) {
     const absl::Status status = ApplyOne(dir, changes[i], options);
     if (status.ok()) continue;
-    for (size_t done = i + 1; done-- > 0;) Undo(dir, name, changes[done]);
+    for (size_t done = i + 1; done-- > 0;)
+      Undo(dir, name, changes[done], options);
     return Annotate(status, absl::StrCat("cgroup ", name));
   }
   if (!options.commit) return absl::OkStatus();
   const absl::Status committed = options.commit();
   if (!committed.ok()) {
     for (size_t done = changes.size(); done-- > 0;)
-      Undo(dir, name, changes[done]);
+      Undo(dir, name, changes[done], options);
   }
   return committed;
 }

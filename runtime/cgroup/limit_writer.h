@@ -23,11 +23,16 @@ struct WriteOptions {
   std::function<absl::Status(const Setting&)> on_missing;
   // Processes run inside: before memory.max is lowered below what is in use,
   // memory is reclaimed, and if that is not enough the change is refused,
-  // since an undo would not bring back what the OOM killer took.
+  // since an undo would not bring back what the OOM killer took. (An undo for
+  // which there is no room is left out, too, and logged.)
   bool occupied = false;
   // Told what each file reads, as the kernel shows it, once its value is in
   // force; if the application fails later, it does not count. May be empty.
   std::function<void(const std::string& file, const std::string& text)> noted =
+      nullptr;
+  // Told what a file reads after it was undone, where that is not what it read
+  // before. May be empty.
+  std::function<void(const std::string& file, const std::string& text)> undone =
       nullptr;
   // Called when everything is in force; an error of it undoes everything. May
   // be empty.

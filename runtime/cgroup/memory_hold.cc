@@ -48,11 +48,7 @@ absl::StatusOr<bool> Bring(BookedCgroup& cgroup,
     const absl::MutexLock lock(&cgroup.mutex);
     if (cgroup.forgotten) return false;
     target = Wished(cgroup, *actual);
-    // Held already: what somebody else wrote since is drift.
-    const bool is_drift =
-        limit && cgroup.memory_hold == limit && Bytes(*actual) != Bytes(target);
     cgroup.memory_hold = limit;
-    if (is_drift) return false;
   }
   if (limit) target = WithHold(target, *limit);
   if (Bytes(target) == Bytes(*actual)) return false;
@@ -68,18 +64,45 @@ bool IsHeld(BookedCgroup& cgroup) {
   return cgroup.memory_hold.has_value();
 }
 
-void KeepHold(BookedCgroup& cgroup) {
+const Setting* Find(const std::vector<Setting>& settings, const char* file) {
+  for (const Setting& setting : settings) {
+    if (setting.file == file) return &setting;
+  }
+  return nullptr;
+}
+
+// After an update: memory.max that was left out of it (WithoutHeld) is what
+// the cgroup is held at. Whether there is one.
+bool HoldAt(BookedCgroup& cgroup, const std::vector<Setting>& settings) {
+  const Setting* const max = Find(settings, kMemoryMax);
+  if (max == nullptr) return false;
+  const absl::MutexLock lock(&cgroup.mutex);
+  if (!cgroup.memory_hold || Bytes(*cgroup.memory_hold) == Bytes(max->value)) {
+    return false;
+  }
+  cgroup.memory_hold = max->value;
+  cgroup.held.erase(kMemoryMax);
+  std::erase_if(cgroup.wanted,
+                [](const Setting& s) { return s.file == kMemoryMax; });
+  cgroup.wanted.push_back(*max);
+  return true;
+}
+
+// `claimed`: memory.high is.
+void KeepHold(const BookedCgroupPtr& cgroup, bool claimed) {
+  std::optional<FileClaim> claim;
+  if (!claimed) claim.emplace(FileClaim::Wait(cgroup, {kMemoryHigh}));
   std::optional<std::string> limit;
   {
-    const absl::MutexLock lock(&cgroup.mutex);
-    limit = cgroup.memory_hold;
+    const absl::MutexLock lock(&cgroup->mutex);
+    limit = cgroup->memory_hold;
   }
   if (!limit) return;
-  const auto held = Bring(cgroup, limit);
+  const auto held = Bring(*cgroup, limit);
   if (held.ok()) return;
   // The guard will see that it is not, and say so.
   Log(LogLevel::kWarning, "memory.high does not hold what was updated",
-      {{"cgroup", cgroup.path}, {"error", held.status().ToString()}});
+      {{"cgroup", cgroup->path}, {"error", held.status().ToString()}});
 }
 
 }  // namespace
@@ -95,8 +118,22 @@ std::string WithHold(const std::string& text, const std::string& limit) {
   return bytes < Bytes(text) ? absl::StrCat(bytes) : text;
 }
 
+std::string WithHold(const BookedCgroup& cgroup, const std::string& file,
+                     const std::string& text) {
+  return file == kMemoryHigh && cgroup.memory_hold
+             ? WithHold(text, *cgroup.memory_hold)
+             : text;
+}
+
 void HoldMemory(const BookedCgroupPtr& cgroup, const std::string& limit) {
-  const bool is_news = !IsHeld(*cgroup);
+  bool is_news = false;
+  {
+    const absl::MutexLock lock(&cgroup->mutex);
+    // Held already: whatever else is in memory.high by now is drift, the value
+    // without the hold, too, and the guard's to see.
+    if (cgroup->memory_hold == limit) return;
+    is_news = !cgroup->memory_hold.has_value();
+  }
   const FileClaim claim = FileClaim::Wait(cgroup, {kMemoryHigh});
   const absl::StatusOr<bool> held = Bring(*cgroup, limit);
   if (!is_news || (held.ok() && !*held)) return;
@@ -114,18 +151,25 @@ std::vector<Setting> WithoutHeld(BookedCgroup& cgroup,
     const absl::MutexLock lock(&cgroup.mutex);
     limit = cgroup.memory_hold;
   }
-  std::erase_if(settings, [&limit](const Setting& setting) {
-    return setting.file == kMemoryMax && limit &&
-           Bytes(*limit) == Bytes(setting.value);
+  if (!limit) return settings;
+  const auto used = os::ReadFileAt(cgroup.dir.get(), "memory.current");
+  std::erase_if(settings, [&](const Setting& setting) {
+    if (setting.file != kMemoryMax) return false;
+    const uint64_t value = Bytes(setting.value);
+    return value == Bytes(*limit) ||
+           (value > Bytes(*limit) && used.ok() && value < Bytes(*used));
   });
   return settings;
 }
 
 void SettleHold(const BookedCgroupPtr& cgroup,
+                const std::vector<Setting>& settings,
                 const std::map<std::string, std::string>& noted) {
   const bool high = noted.count(kMemoryHigh) != 0;
   if (noted.count(kMemoryMax) == 0) {
-    if (high) KeepHold(*cgroup);
+    if (HoldAt(*cgroup, settings) || high) {
+      KeepHold(cgroup, /*claimed=*/Find(settings, kMemoryHigh) != nullptr);
+    }
   } else if (high) {
     const absl::MutexLock lock(&cgroup->mutex);
     cgroup->memory_hold.reset();
@@ -135,6 +179,21 @@ void SettleHold(const BookedCgroupPtr& cgroup,
   }
 }
 
+void EndOldHold(int dir, std::vector<Setting>& settings) {
+  if (Find(settings, kMemoryHigh) == nullptr) {
+    settings.push_back({kMemoryHigh, "max"});
+  }
+  const std::string wished = Find(settings, kMemoryHigh)->value;
+  const Setting* const max = Find(settings, kMemoryMax);
+  const auto actual = os::ReadFileAt(dir, kMemoryHigh);
+  if (max == nullptr || !actual.ok() || Bytes(*actual) >= Bytes(wished) ||
+      Bytes(*actual) != Bytes(WithHold(wished, max->value))) {
+    return;
+  }
+  // If this fails, the guard will take it for drift.
+  (void)os::WriteKernelFile(dir, kMemoryHigh, wished);
+}
+
 void ReleaseMemory(const BookedCgroupPtr& cgroup) {
   if (!IsHeld(*cgroup)) return;
   const FileClaim claim = FileClaim::Wait(cgroup, {kMemoryHigh});
@@ -142,6 +201,19 @@ void ReleaseMemory(const BookedCgroupPtr& cgroup) {
   Log(LogLevel::kInfo, "memory.high is what it was before it held a container",
       {{"cgroup", cgroup->path},
        {"outcome", released.ok() ? "released" : released.status().ToString()}});
+}
+
+void DropHolds(LimitBook& book) {
+  for (const BookedCgroupPtr& cgroup : book.Forget("")) {
+    std::string high;
+    {
+      const absl::MutexLock lock(&cgroup->mutex);
+      if (!cgroup->memory_hold) continue;
+      high = Wished(*cgroup, "max");
+    }
+    (void)os::WriteKernelFile(cgroup->dir.get(), kMemoryHigh,
+                              std::string(absl::StripAsciiWhitespace(high)));
+  }
 }
 
 HoldsUntilTheEnd::~HoldsUntilTheEnd() {

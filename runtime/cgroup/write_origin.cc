@@ -78,7 +78,7 @@ BookedCgroupPtr WriteOrigin::Search(const std::string& file, ino_t inode,
     if (BookedCgroupPtr cgroup = known->second.lock()) return cgroup;
   }
   const auto now = std::chrono::steady_clock::now();
-  if (now - searched_ < kSearchEvery) {
+  if (searched_ && now - *searched_ < search_every_) {
     *missed = true;
     return nullptr;
   }

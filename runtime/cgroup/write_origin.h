@@ -14,6 +14,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -44,7 +45,9 @@ class WriteOrigin {
   // All booked cgroups are looked at for one file at most so often.
   static constexpr std::chrono::seconds kSearchEvery{1};
 
-  explicit WriteOrigin(const LimitBook& book) : book_(book) {}
+  explicit WriteOrigin(const LimitBook& book,
+                       std::chrono::seconds search_every = kSearchEvery)
+      : book_(book), search_every_(search_every) {}
 
   struct Place {
     BookedCgroupPtr cgroup;  // null: not found
@@ -58,9 +61,10 @@ class WriteOrigin {
   BookedCgroupPtr Search(const std::string& file, ino_t inode, bool* missed);
 
   const LimitBook& book_;
+  const std::chrono::seconds search_every_;
   // Of files that were searched for.
   std::unordered_map<ino_t, std::weak_ptr<BookedCgroup>> known_;
-  std::chrono::steady_clock::time_point searched_;
+  std::optional<std::chrono::steady_clock::time_point> searched_;
 };
 
 }  // namespace pinion::cgroup

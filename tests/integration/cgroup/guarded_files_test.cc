@@ -20,6 +20,7 @@
 #include "os/file.h"
 #include "runtime/cgroup/cpuset_files.h"
 #include "runtime/cgroup/drift_guard.h"
+#include "runtime/cgroup/memory_hold.h"
 #include "tests/support/child.h"
 #include "tests/support/eventually.h"
 
@@ -218,10 +219,13 @@ TEST_F(MemoryHoldTest, MemoryHighHoldsItUntilItUsesLess) {
   EXPECT_THAT(metrics_->Render(), Not(HasSubstr("repairs_total{file="
                                                 "\"memory.high\"}")))
       << "the guard's own doing";
-  // It does not get out of it by itself.
-  Write(leaf_, "memory.high", kHigh);
-  EXPECT_TRUE(Reads(leaf_, "memory.high", kHold));
-  EXPECT_TRUE(Counts("repairs", "memory.high", 1));
+  // It does not get out of it by itself, nor by what it shall be otherwise.
+  int repairs = 0;
+  for (const char* text : {kHigh, kOwnHigh}) {
+    Write(leaf_, "memory.high", text);
+    EXPECT_TRUE(Counts("repairs", "memory.high", ++repairs));
+    EXPECT_TRUE(Reads(leaf_, "memory.high", kHold));
+  }
   Write(leaf_, "memory.current", "20000000");
   EXPECT_TRUE(Reads(leaf_, "memory.max", kLow));
   EXPECT_TRUE(Reads(leaf_, "memory.high", kOwnHigh));
@@ -248,6 +252,44 @@ TEST_F(MemoryHoldTest, AnUpdateOfEitherEndsItOrIsKeptForLater) {
   EXPECT_TRUE(Reads(leaf_, "memory.high", "80000000"));
 }
 
+// More than it is held at, and less than it has.
+TEST_F(MemoryHoldTest, AHigherMaximumThatIsStillTooLowHoldsItThere) {
+  static constexpr char kHigher[] = "40001536";
+  Begin(kOwnHigh);
+  EXPECT_TRUE(Reads(leaf_, "memory.high", kHold));
+  const std::vector<Setting> update = {{kMemoryMax, kHigher}};
+  {
+    const FileClaim claim = FileClaim::Wait(cgroup_, {kMemoryMax});
+    EXPECT_EQ(WithoutHeld(*cgroup_, {{kMemoryMax, "60000000"}}).size(), 1U);
+    EXPECT_EQ(WithoutHeld(*cgroup_, {{kMemoryMax, "20000000"}}).size(), 1U);
+    EXPECT_EQ(WithoutHeld(*cgroup_, update).size(), 0U);
+    SettleHold(cgroup_, update, {});
+  }
+  EXPECT_TRUE(Reads(leaf_, kMemoryHigh, "38748160"));
+  Write(leaf_, "memory.current", "20000000");
+  EXPECT_TRUE(Reads(leaf_, kMemoryMax, kHigher));
+  EXPECT_TRUE(Reads(leaf_, kMemoryHigh, kOwnHigh));
+}
+
+TEST_F(MemoryHoldTest, OneOfAnEarlierDaemonIsNobodysDrift) {
+  const std::vector<Setting> shall = {{kMemoryMax, kLow},
+                                      {kMemoryHigh, kOwnHigh}};
+  bool made = false;
+  const auto leaf = *book_.Enter(leaf_, &made);
+  for (const char* left : {kHold, "32505857", kOwnHigh}) {
+    Write(leaf_, kMemoryHigh, left);
+    std::vector<Setting> settings = shall;
+    EndOldHold(leaf->dir.get(), settings);
+    EXPECT_EQ(settings, shall);
+    EXPECT_EQ(Read(leaf_, kMemoryHigh),
+              absl::StrCat(left == std::string(kHold) ? kOwnHigh : left, "\n"));
+  }
+  std::vector<Setting> settings;
+  EndOldHold(leaf->dir.get(), settings);
+  const std::vector<Setting> with_high = {{kMemoryHigh, "max"}};
+  EXPECT_EQ(settings, with_high);
+}
+
 TEST_F(MemoryHoldTest, ALowerOneOfTheUsersOwnIsLeftAlone) {
   Begin("20000000");
   AwaitSweeps();
@@ -260,6 +302,15 @@ TEST_F(MemoryHoldTest, ItEndsWithTheGuard) {
   Begin(kOwnHigh);
   EXPECT_TRUE(Reads(leaf_, "memory.high", kHold));
   guard_.reset();
+  EXPECT_EQ(Read(leaf_, "memory.high"), absl::StrCat(kOwnHigh, "\n"));
+}
+
+// While somebody writes limits, and does not come to an end.
+TEST_F(MemoryHoldTest, ItEndsWithADaemonThatDoesNotWait) {
+  Begin(kOwnHigh);
+  EXPECT_TRUE(Reads(leaf_, "memory.high", kHold));
+  const FileClaim claim = FileClaim::Wait(cgroup_, {"memory.high"});
+  DropHolds(book_);
   EXPECT_EQ(Read(leaf_, "memory.high"), absl::StrCat(kOwnHigh, "\n"));
 }
 
@@ -309,6 +360,57 @@ TEST_F(SweptFilesTest, ControllersAreHandedOnToLeavesOnly) {
   EXPECT_TRUE(Counts("unrepaired", "cgroup.subtree_control", 1)) << "told once";
 }
 
+// Somebody takes it again at once: sweeps come every 20 ms.
+TEST_F(SweptFilesTest, AControllerIsHandedOnAtThePaceOfRepairs) {
+  Write(leaf_, "pids.max", "10");
+  Start();
+  Book(pod_, {});
+  const os::UniqueFd looks(inotify_init1(IN_CLOEXEC));
+  const os::UniqueFd writes(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  const auto watch = [this](const os::UniqueFd& by, const std::string& file,
+                            uint32_t what) {
+    ASSERT_GE(inotify_add_watch(by.get(), (dir_.path() + file).c_str(), what),
+              0);
+  };
+  watch(looks, leaf_ + "/pids.max", IN_OPEN);
+  watch(writes, pod_ + "/cgroup.subtree_control", IN_CLOSE);
+  const auto start = std::chrono::steady_clock::now();
+  Book(leaf_, {{"memory.high", "max\n"}, {"pids.max", "10\n"}});
+  inotify_event event{};
+  constexpr ssize_t kSize = sizeof(event);
+  for (int i = 0; i < 30; ++i) {
+    ASSERT_EQ(read(looks.get(), &event, sizeof(event)), kSize);
+  }
+  guard_.reset();
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(
+      std::chrono::steady_clock::now() - start);
+  // It is read before each write: the kernel joins events that are alike.
+  int written = 0;
+  while (read(writes.get(), &event, sizeof(event)) == kSize) {
+    written += (event.mask & IN_CLOSE_WRITE) != 0 ? 1 : 0;
+  }
+  EXPECT_GE(written, 1);
+  EXPECT_LE(written, FilePace::kBurst + 1 + seconds.count());
+  EXPECT_THAT(metrics_->Render(),
+              Not(HasSubstr("repairs_total{file=\"cgroup.subtree_control\"}")))
+      << "it is not there all the same";
+}
+
+// As io.bfq.weight, whose module was unloaded.
+TEST_F(SweptFilesTest, AFileThatWentWithoutItsControllerIsTold) {
+  Write(leaf_, "pids.max", "10");
+  Write(pod_, "cgroup.subtree_control", "cpu io memory");
+  Start();
+  Book(pod_, {});
+  Book(leaf_, {{"io.weight", "default 100\n"}, {"pids.max", "10\n"}});
+  EXPECT_TRUE(Counts("unrepaired", "io.weight", 1));
+  AwaitSweeps();
+  EXPECT_TRUE(Counts("unrepaired", "io.weight", 1)) << "told once";
+  EXPECT_EQ(Read(pod_, "cgroup.subtree_control"), "cpu io memory\n");
+  Write(leaf_, "io.weight", "default 200");
+  EXPECT_TRUE(Reads(leaf_, "io.weight", "default 100")) << "it came back";
+}
+
 TEST_F(SweptFilesTest, AFileNobodySetStaysAsItWasSeen) {
   Write(leaf_, "memory.high", kHigh);
   Start();
@@ -331,12 +433,12 @@ TEST_F(SweptFilesTest, AWriteIsFoundByItsInodeOnceItWasSearchedFor) {
     bool made = false;
     ASSERT_TRUE(book_.Enter(path, &made).ok());
   }
-  WriteOrigin origin(book_);
+  WriteOrigin origin(book_, std::chrono::hours(1));
   // As from a cgroup namespace of its own.
   auto place = origin.Find({"/memory.max", inode(leaf_, "memory.max"), 1});
   EXPECT_EQ(place.cgroup, book_.Find(leaf_));
   EXPECT_EQ(place.file, "memory.max");
-  // Found without another search, of which there is one a second.
+  // Found without another search.
   place = origin.Find({"/memory.max", inode(other, "memory.max"), 1});
   EXPECT_EQ(place.cgroup, book_.Find(other));
   place = origin.Find({"/pids.max", inode(other, "pids.max"), 1});

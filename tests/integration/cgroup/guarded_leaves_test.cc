@@ -218,6 +218,22 @@ TEST_F(PromiseTest, APodIsPromisedWhatItsLeavesShallHave) {
   EXPECT_EQ(told[4].min, 23068672U);
 }
 
+// Its leaf ended, its files were lowered, and then the daemon was killed.
+TEST_F(PromiseTest, WhatAnEarlierDaemonOwedIsToldOnce) {
+  int told = 0;
+  ContainerCgroupsOptions options = {.drift = DriftMode::kOff};
+  options.keep_protection = [&](const std::string&, const Protection& sum) {
+    EXPECT_EQ(sum, Protection());
+    ++told;
+    return absl::OkStatus();
+  };
+  const auto cgroups = Cgroups(options);
+  cgroups->GuardPod(pod_, /*owed=*/true);
+  EXPECT_EQ(told, 1);
+  cgroups->GuardPod(pod_);
+  EXPECT_EQ(told, 1);
+}
+
 // A container with a writable cgroup file system writes what it likes, nobody
 // looks, and the daemon is started anew in between.
 TEST_F(PromiseTest, WhatALeafGivesItselfCountsForNothingWithoutAGuard) {

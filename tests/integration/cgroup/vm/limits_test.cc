@@ -533,7 +533,7 @@ TEST_F(LimitsTest, UnifiedFilesKeyedByDevice) {
 
 TEST_F(LimitsTest, AFileThisKernelLacksIsNamed) {
   state::Resources r;
-  // Since Linux 6.10.
+  // Since Linux 6.8.
   (*r.mutable_unified())["memory.zswap.writeback"] = "1";
   const auto made = cgroups_.Create(pod_, id_, r);
   EXPECT_THAT(std::string(made.status().message()),
@@ -546,6 +546,8 @@ TEST_F(LimitsTest, AControllerTheParentWithholdsIsNamedWithItsRemedy) {
   (*r.mutable_unified())["pids.max"] = "5";
   const auto made = cgroups_.Create(pod_, id_, r);
   EXPECT_EQ(made.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(made.status().message()),
+              HasSubstr("pids.max = 5 needs the pids controller: "));
 }
 
 }  // namespace
