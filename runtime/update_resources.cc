@@ -5,12 +5,15 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status_macros.h"
+#include "runtime/cgroup/container_cgroup.h"
+#include "runtime/cgroup/limit_files.h"
 #include "runtime/cpu_request.h"
 #include "runtime/oom_score.h"
 #include "runtime/operations.h"
@@ -25,6 +28,9 @@ void MergeMemory(const state::Resources& now, const state::Resources& changes,
   if (limit != 0) out.set_memory_limit_bytes(limit);
   if (both != 0) {
     out.set_memory_swap_limit_bytes(both);
+  } else if (limit < 0 && now.memory_swap_limit_bytes() > 0) {
+    // It counts both together, so there is none any more.
+    out.set_memory_swap_limit_bytes(-1);
   } else if (limit > 0 && now.memory_swap_limit_bytes() > 0) {
     const int64_t swap = std::max<int64_t>(
         0, now.memory_swap_limit_bytes() - now.memory_limit_bytes());
@@ -52,6 +58,7 @@ void MergeHugePages(const state::Resources& changes, state::Resources& out) {
 // values, and the kubelet asks again. (With the record first, it would take
 // limits for given that are not in force.)
 absl::Status UpdateRunning(Context& context, Container& container,
+                           const state::Resources& changes,
                            const state::Resources& merged,
                            const std::function<absl::Status()>& commit) {
   const std::string cgroup = container.pod->record.Get()->cgroup();
@@ -63,8 +70,10 @@ absl::Status UpdateRunning(Context& context, Container& container,
     PINION_RETURN_IF_ERROR(
         oom.Apply(leaf->get(), static_cast<int>(merged.oom_score_adj())));
   }
+  const std::set<std::string> touched =
+      cgroup::TouchedFiles(record->spec().resources(), changes, merged);
   PINION_RETURN_IF_ERROR(context.deps.container_cgroups->Update(
-      cgroup, container.id, merged, commit));
+      cgroup, container.id, merged, commit, &touched));
   oom.Commit();
   return absl::OkStatus();
 }
@@ -140,7 +149,7 @@ absl::Status UpdateContainer(Context& context, const std::string& id,
       NamesCpus(merged) && !NamesCpus(record->spec().resources());
   if (leaves_pool) LeaveSharedCpus(context, container->id);
   const absl::Status status =
-      UpdateRunning(context, *container, merged, commit);
+      UpdateRunning(context, *container, changes, merged, commit);
   UnguardIfEnded(context, *container->pod, *container);
   if (status.ok() && NamesCpus(changes)) {
     TellOfNamedCpus(context, container->id, merged);

@@ -363,11 +363,14 @@ absl::Status ContainerCgroups::Establish(int leaf, const std::string& pod_path,
 absl::Status ContainerCgroups::Update(
     const std::string& pod_path, const std::string& container_id,
     const state::Resources& resources,
-    const std::function<absl::Status()>& commit) {
+    const std::function<absl::Status()>& commit,
+    const std::set<std::string>* only) {
   PINION_ASSIGN_OR_RETURN(const std::string path,
                           LeafPath(pod_path, container_id));
-  PINION_ASSIGN_OR_RETURN(const std::vector<Setting> settings,
-                          ToSettings(resources));
+  PINION_ASSIGN_OR_RETURN(std::vector<Setting> settings, ToSettings(resources));
+  std::erase_if(settings, [only](const Setting& s) {
+    return only != nullptr && only->count(s.file) == 0;
+  });
   PINION_ASSIGN_OR_RETURN(const os::UniqueFd leaf,
                           OpenCgroup(hierarchy_.root, path));
   const bool protects = AsksForProtection(settings);

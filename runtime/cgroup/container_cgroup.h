@@ -103,10 +103,12 @@ class ContainerCgroups {
 
   // Writes what differs; all or nothing, read back. `commit`, if there is
   // one, is called when all of it is in force; if it fails, all is undone.
+  // `only`: these files (TouchedFiles); null: all.
   absl::Status Update(const std::string& pod_path,
                       const std::string& container_id,
                       const state::Resources& resources,
-                      const std::function<absl::Status()>& commit = nullptr);
+                      const std::function<absl::Status()>& commit = nullptr,
+                      const std::set<std::string>* only = nullptr);
 
   // Just cpuset.cpus of the leaf (or kMonitorLeaf), and cpuset.mems unless
   // `mems` is empty. What the kernel made of it: cpuset.cpus.effective. Without

@@ -208,6 +208,28 @@ absl::StatusOr<std::vector<Setting>> ToSettings(
   return settings;
 }
 
+std::set<std::string> TouchedFiles(const state::Resources& before,
+                                   const state::Resources& changes,
+                                   const state::Resources& after) {
+  const auto was = ToSettings(before).value_or(std::vector<Setting>());
+  std::set<std::string> files;
+  const auto touch = [&files](const std::string& file) {
+    files.insert(file);
+    for (std::string& other : ChangesWith(file)) files.insert(std::move(other));
+  };
+  for (const Setting& s : ToSettings(after).value_or(std::vector<Setting>())) {
+    if (std::find(was.begin(), was.end(), s) == was.end()) touch(s.file);
+  }
+  state::Resources named = changes;
+  named.clear_memory_limit_bytes();
+  // Alone it means nothing.
+  named.clear_memory_swap_limit_bytes();
+  for (const Setting& s : ToSettings(named).value_or(std::vector<Setting>())) {
+    touch(s.file);
+  }
+  return files;
+}
+
 bool Holds(const std::string& file, const std::string& wanted,
            const std::string& actual) {
   const std::string want(absl::StripAsciiWhitespace(wanted));

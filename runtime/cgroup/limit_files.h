@@ -8,6 +8,7 @@
 #define PINION_RUNTIME_CGROUP_LIMIT_FILES_H_
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,15 @@ struct Setting {
 // InvalidArgument if a number, a list, a file's name or its value is malformed.
 absl::StatusOr<std::vector<Setting>> ToSettings(
     const state::Resources& resources);
+
+// The files that an update by `changes` writes, where `before` is in force and
+// `after` is what becomes of both (all of them valid): those that change, those
+// that it names, and what changes with them. Not the rest: something else may
+// have changed it, and the update is not to fail for that. The same memory.max
+// again counts as the rest, for a kubelet that resizes CPUs names it, too.
+std::set<std::string> TouchedFiles(const state::Resources& before,
+                                   const state::Resources& changes,
+                                   const state::Resources& after);
 
 // 1 + ((shares - 2) * 9999) / 262142, shares clamped to 2 … 262144.
 int64_t CpuWeightFromShares(int64_t shares);

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/id.h"
 #include "runtime/cgroup/container_cgroup.h"
+#include "runtime/cgroup/limit_files.h"
 #include "runtime/cgroup/protection.h"
 #include "tests/integration/cgroup/guarded_files.h"
 #include "tests/support/child.h"
@@ -148,6 +149,43 @@ TEST_F(LeavesTest, AHigherMaximumEndsAHoldAtOnce) {
     ASSERT_TRUE(updated.ok()) << updated;
     EXPECT_TRUE(absl::StartsWith(Read(leaf_, "memory.high"),
                                  with_high ? "80000000" : "90000000"));
+  }
+}
+
+// Reported only: nothing holds it, and the record's memory.max is too low.
+TEST_F(LeavesTest, AnUpdateLeavesAloneWhatItDoesNotTouch) {
+  WriteCpuset(leaf_);
+  WriteCpuset(pod_);
+  Write(leaf_, "memory.max", kHigh);
+  Write(leaf_, "memory.current", "50000000");
+  const auto cgroups = Cgroups({.drift = DriftMode::kReport});
+  state::Resources record;
+  record.set_memory_limit_bytes(32 << 20);
+  state::Resources update = record;
+  update.set_cpuset_cpus("0-1");
+  const std::set<std::string> touched = TouchedFiles(record, update, update);
+  const absl::Status updated =
+      cgroups->Update(pod_, id_, update, nullptr, &touched);
+  EXPECT_TRUE(updated.ok()) << updated;
+  EXPECT_EQ(Read(leaf_, "memory.max"), absl::StrCat(kHigh, "\n"));
+}
+
+// As of a database that is full; who runs has taken what it was given.
+TEST_F(LeavesTest, AnUndoDoesNotLowerMemoryMaxBelowWhatIsUsed) {
+  for (const char* used : {"20000000", "50000000"}) {
+    Write(leaf_, "memory.max", kLow);
+    Write(leaf_, "memory.current", "20000000");
+    const auto cgroups = Cgroups({.drift = DriftMode::kOff});
+    state::Resources update;
+    update.set_memory_limit_bytes(64 << 20);
+    const absl::Status updated = cgroups->Update(pod_, id_, update, [&] {
+      Write(leaf_, "memory.current", used);
+      return absl::ResourceExhaustedError("no space");
+    });
+    EXPECT_TRUE(absl::IsResourceExhausted(updated)) << updated;
+    EXPECT_EQ(
+        Read(leaf_, "memory.max"),
+        absl::StrCat(used == std::string("20000000") ? kLow : kHigh, "\n"));
   }
 }
 

@@ -57,6 +57,15 @@ TEST(MergeTest, AMemoryLimitAloneLeavesTheSwapBesideIt) {
   EXPECT_EQ(Merge(Full(), changes).memory_swap_limit_bytes(), INT64_MAX);
 }
 
+TEST(MergeTest, WithoutAMemoryLimitThereIsNoSwapLimit) {
+  state::Resources changes;
+  changes.set_memory_limit_bytes(-1);
+  EXPECT_EQ(Merge(Full(), changes).memory_swap_limit_bytes(), -1);
+  state::Resources now;
+  now.set_memory_limit_bytes(1000);
+  EXPECT_EQ(Merge(now, changes).memory_swap_limit_bytes(), 0);
+}
+
 TEST(MergeTest, WithoutASwapLimitNoneAppears) {
   state::Resources now;
   now.set_memory_limit_bytes(1000);

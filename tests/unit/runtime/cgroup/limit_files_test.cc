@@ -204,6 +204,42 @@ TEST(HoldsTest, CpuMaxMayLeaveEitherHalf) {
   EXPECT_FALSE(Holds("cpu.max", "50000", "max 100000\n"));
 }
 
+TEST(TouchedFilesTest, AreThoseThatChangeOrAreNamed) {
+  state::Resources record;
+  record.set_cpuset_cpus("0-1");
+  record.set_cpu_shares(1024);
+  record.set_memory_limit_bytes(4096);
+  record.set_memory_swap_limit_bytes(8192);
+  (*record.mutable_unified())["io.max"] = "8:0 rbps=1";
+  state::Resources changes;
+  changes.set_cpuset_cpus("0-1");
+  EXPECT_THAT(TouchedFiles(record, changes, record),
+              ElementsAre("cpuset.cpus"));
+  // As a kubelet that resizes the CPU: it names the memory, too.
+  changes.set_cpu_shares(2048);
+  changes.set_memory_limit_bytes(4096);
+  state::Resources merged = record;
+  merged.set_cpu_shares(2048);
+  EXPECT_THAT(
+      TouchedFiles(record, changes, merged),
+      ElementsAre("cpu.idle", "cpu.weight", "cpu.weight.nice", "cpuset.cpus"));
+  merged = record;
+  merged.set_memory_limit_bytes(8192);
+  EXPECT_THAT(TouchedFiles(record, {}, merged),
+              ElementsAre("memory.max", "memory.swap.max"));
+}
+
+// A weight that counts again has to be written.
+TEST(TouchedFilesTest, AWeightComesBackWhenNothingIsIdleAnyMore) {
+  state::Resources record;
+  record.set_cpu_shares(1024);
+  (*record.mutable_unified())["cpu.idle"] = "0";
+  state::Resources changes;
+  (*changes.mutable_unified())["cpu.idle"] = "0";
+  EXPECT_THAT(TouchedFiles(record, changes, record),
+              ElementsAre("cpu.idle", "cpu.weight", "cpu.weight.nice"));
+}
+
 TEST(HoldsTest, KeyedFilesHoldMoreThanWasWritten) {
   const char* io = "8:0 rbps=1048576 wbps=max riops=max wiops=max\n";
   EXPECT_TRUE(Holds("io.max", "8:0 rbps=1048576", io));
