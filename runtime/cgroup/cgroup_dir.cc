@@ -120,9 +120,9 @@ absl::StatusOr<os::UniqueFd> OpenCgroup(const std::string& root,
   return os::OpenAt(AT_FDCWD, root + path, O_RDONLY | O_DIRECTORY);
 }
 
-absl::StatusOr<std::vector<std::string>> Controllers(int dir) {
-  PINION_ASSIGN_OR_RETURN(const std::string text,
-                          os::ReadFileAt(dir, "cgroup.controllers"));
+absl::StatusOr<std::vector<std::string>> Controllers(int dir,
+                                                     const char* file) {
+  PINION_ASSIGN_OR_RETURN(const std::string text, os::ReadFileAt(dir, file));
   return std::vector<std::string>(
       absl::StrSplit(text, absl::ByAnyChar(" \n"), absl::SkipEmpty()));
 }

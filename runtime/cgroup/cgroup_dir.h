@@ -33,8 +33,10 @@ absl::Status CheckLeafName(const std::string& name);
 absl::StatusOr<os::UniqueFd> OpenCgroup(const std::string& root,
                                         const std::string& path);
 
-// cgroup.controllers: what this cgroup may use or hand on.
-absl::StatusOr<std::vector<std::string>> Controllers(int dir);
+// cgroup.controllers: what this cgroup may use or hand on; or what it does hand
+// on, of cgroup.subtree_control.
+absl::StatusOr<std::vector<std::string>> Controllers(
+    int dir, const char* file = "cgroup.controllers");
 
 // Hands these controllers on to the children. One write in the good case; if
 // the kernel refuses it (EBUSY: processes inside, EINVAL: real-time tasks),

@@ -268,7 +268,7 @@ absl::Status ContainerCgroups::OnMissing(const std::string& pod_path,
   PINION_ASSIGN_OR_RETURN(const os::UniqueFd pod,
                           OpenCgroup(hierarchy_.root, pod_path));
   PINION_ASSIGN_OR_RETURN(const std::vector<std::string> there,
-                          Controllers(pod.get()));
+                          Controllers(pod.get(), kControl));
   if (HasController(there, controller)) {
     return absl::FailedPreconditionError(
         absl::StrCat("this kernel has no cgroup file ", setting.file,

@@ -219,9 +219,10 @@ TEST_F(MemoryHoldTest, MemoryHighHoldsItUntilItUsesLess) {
   EXPECT_THAT(metrics_->Render(), Not(HasSubstr("repairs_total{file="
                                                 "\"memory.high\"}")))
       << "the guard's own doing";
-  // It does not get out of it by itself, nor by what it shall be otherwise.
+  // It does not get out of it by itself, not even by what it shall be
+  // otherwise.
   int repairs = 0;
-  for (const char* text : {kHigh, kOwnHigh}) {
+  for (const char* text : {kOwnHigh, kHigh}) {
     Write(leaf_, "memory.high", text);
     EXPECT_TRUE(Counts("repairs", "memory.high", ++repairs));
     EXPECT_TRUE(Reads(leaf_, "memory.high", kHold));
