@@ -190,11 +190,15 @@ TEST_P(SystemdDriverTest, AnEmptiedScopeGoesByItself) {
 }
 
 // As a kubelet does: a call that ran out of time, as it may while systemd is
-// restarted again and again, is made again, and must then converge.
-absl::Status Insist(const std::function<absl::Status()>& call) {
+// restarted again and again, is made again, and must then converge. `anew`
+// comes before: a pod whose Create failed is taken back behind the caller's
+// back, and the next one is another.
+absl::Status Insist(const std::function<absl::Status()>& call,
+                    const std::function<void()>& anew) {
   absl::Status status = call();
   for (int retry = 0; retry < 5 && absl::IsDeadlineExceeded(status); ++retry) {
     std::cerr << status << "\n";
+    anew();
     status = call();
   }
   return status;
@@ -210,13 +214,19 @@ void Storm(PodCgroupDriver& driver, const ScratchCgroup& view, int count,
     std::atomic<int> failed = 0;
     std::vector<std::thread> threads;
     for (auto& pod : pods) {
-      threads.emplace_back([&driver, &failed, &slice, make, pod = pod.get()] {
+      threads.emplace_back([&, make, &pod = pod] {
         pod->path = driver.PathOf(pod->id, slice);
-        const absl::Status status = Insist([&] {
-          return make ? driver.Create(pod->id, slice, "storm",
-                                      pod->monitor.pid())
-                      : driver.Remove(pod->id, pod->path);
-        });
+        const absl::Status status = Insist(
+            [&] {
+              return make ? driver.Create(pod->id, slice, "storm",
+                                          pod->monitor.pid())
+                          : driver.Remove(pod->id, pod->path);
+            },
+            [&] {
+              if (!make) return;
+              pod = std::make_unique<Pod>(view);
+              pod->path = driver.PathOf(pod->id, slice);
+            });
         if (!status.ok()) {
           ++failed;
           std::cerr << status << "\n";
