@@ -129,7 +129,7 @@ ContainerCgroups::ContainerCgroups(Hierarchy hierarchy,
 ContainerCgroups::~ContainerCgroups() = default;
 
 absl::Status ContainerCgroups::StartGuard() { return absl::OkStatus(); }
-void ContainerCgroups::GuardPod(const std::string&) {}
+void ContainerCgroups::GuardPod(const std::string&, bool) {}
 void ContainerCgroups::Guard(const std::string&, const std::string&,
                              const state::Resources&) {}
 bool ContainerCgroups::Unguard(const std::string&) { return false; }
@@ -147,7 +147,8 @@ absl::StatusOr<os::UniqueFd> ContainerCgroups::Create(
 
 absl::Status ContainerCgroups::Update(
     const std::string& pod_path, const std::string& container_id,
-    const state::Resources&, const std::function<absl::Status()>& commit) {
+    const state::Resources&, const std::function<absl::Status()>& commit,
+    const std::set<std::string>*) {
   PINION_RETURN_IF_ERROR(FakeKernel::Get().Call());
   if (!FakeKernel::Get().HasPath(LeafPath(pod_path, container_id))) {
     return absl::NotFoundError("no such cgroup");
