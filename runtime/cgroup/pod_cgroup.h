@@ -60,7 +60,9 @@ class PodCgroupDriver {
                              const std::string& cgroup_parent) const = 0;
 
   // Makes the pod's cgroup around the running process `monitor` (a scope
-  // needs a first process), and moves it into monitor/. Idempotent.
+  // needs a first process), and moves it into monitor/. Idempotent; but an id
+  // whose Create failed is not used again: what may come of it later is taken
+  // back behind the caller's back.
   // `description` is what systemctl shows.
   virtual absl::Status Create(const std::string& pod_id,
                               const std::string& cgroup_parent,
