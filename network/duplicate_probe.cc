@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <linux/filter.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <poll.h>
@@ -18,6 +17,7 @@
 #include "network/mac.h"
 #include "network/network_metrics.h"
 #include "os/error.h"
+#include "os/socket_filter.h"
 #include "os/unique_fd.h"
 
 namespace pinion::network {
@@ -54,13 +54,7 @@ absl::Status KeepClaimsOnly(int fd, int link_index, bool v4) {
   }};
   // The rest is of IPv6's headers.
   if (v4) code[4] = BPF_STMT(BPF_RET | BPF_K, kAll);
-  const sock_fprog program{static_cast<unsigned short>(code.size()),
-                           code.data()};
-  if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) !=
-      0) {
-    return os::ErrnoStatus("setsockopt SO_ATTACH_FILTER of AF_PACKET");
-  }
-  return absl::OkStatus();
+  return Annotate(os::AttachFilter(fd, code), "listen for other owners");
 }
 
 // Advertisements that answer go to all nodes, whether or not the device's own

@@ -1,9 +1,7 @@
 #include "network/node_routes.h"
 
 #include <arpa/inet.h>
-#include <linux/filter.h>
 #include <stddef.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -13,7 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "os/error.h"
+#include "os/socket_filter.h"
 
 namespace pinion::network {
 namespace {
@@ -178,17 +176,14 @@ bool IsNodeRouteLoss(const os::NetlinkMessage& message, int node_link,
 absl::StatusOr<os::NetlinkSocket> OpenNodeEvents(uint32_t groups) {
   PINION_ASSIGN_OR_RETURN(os::NetlinkSocket events,
                           os::NetlinkSocket::Open(groups));
-  // Without CAP_NET_ADMIN the default has to do.
-  const int bytes = 8 << 20;
-  (void)setsockopt(events.fd(), SOL_SOCKET, SO_RCVBUFFORCE, &bytes,
-                   sizeof(bytes));
+  os::EnlargeQueue(events.fd(), 8 << 20);
   // A datagram has one message. Loads are in network order (linux/filter.h),
   // the header's numbers are the machine's. Past the end of a message, as of
   // one that has no rtmsg, it is dropped: no route's is that short.
   constexpr auto kOfRoute = [](size_t field) {
     return static_cast<uint32_t>(NLMSG_HDRLEN + field);
   };
-  std::array<sock_filter, 13> filter = {{
+  const std::array<sock_filter, 13> filter = {{
       BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(nlmsghdr, nlmsg_type)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 1, 0),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 0, 9),
@@ -206,11 +201,8 @@ absl::StatusOr<os::NetlinkSocket> OpenNodeEvents(uint32_t groups) {
       BPF_STMT(BPF_RET | BPF_K, 0),
       BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
   }};
-  const sock_fprog program = {filter.size(), filter.data()};
-  if (setsockopt(events.fd(), SOL_SOCKET, SO_ATTACH_FILTER, &program,
-                 sizeof(program)) != 0) {
-    return os::ErrnoStatus("setsockopt SO_ATTACH_FILTER of AF_NETLINK");
-  }
+  PINION_RETURN_IF_ERROR_AS(os::AttachFilter(events.fd(), filter),
+                            "listen to the node's routes");
   return events;
 }
 

@@ -1,7 +1,6 @@
 #include "network/ruleset_watch.h"
 
 #include <arpa/inet.h>
-#include <linux/filter.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -18,6 +17,7 @@
 #include "base/log.h"
 #include "base/status_macros.h"
 #include "os/error.h"
+#include "os/socket_filter.h"
 
 namespace pinion::network {
 namespace {
@@ -52,18 +52,14 @@ absl::StatusOr<uint32_t> PortOf(const NetlinkSocket& socket) {
 // A datagram has messages of one transaction only, so its first one tells for
 // all. Loads are in network order (linux/filter.h), the number is not.
 absl::Status LeaveOut(const NetlinkSocket& events, uint32_t port) {
-  std::array<sock_filter, 4> filter = {{
+  const std::array<sock_filter, 4> filter = {{
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(nlmsghdr, nlmsg_pid)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ntohl(port), 0, 1),
       BPF_STMT(BPF_RET | BPF_K, 0),
       BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
   }};
-  const sock_fprog program = {filter.size(), filter.data()};
-  if (setsockopt(events.fd(), SOL_SOCKET, SO_ATTACH_FILTER, &program,
-                 sizeof(program)) != 0) {
-    return os::ErrnoStatus("setsockopt SO_ATTACH_FILTER of AF_NETLINK");
-  }
-  return absl::OkStatus();
+  return Annotate(os::AttachFilter(events.fd(), filter),
+                  "listen to changes of nf_tables");
 }
 
 // As nft(8) writes it.
@@ -87,9 +83,7 @@ absl::StatusOr<std::unique_ptr<RulesetWatch>> RulesetWatch::Create(
   PINION_ASSIGN_OR_RETURN(
       NetlinkSocket events,
       NetlinkSocket::OpenNetfilter(1 << (NFNLGRP_NFTABLES - 1)));
-  // Without CAP_NET_ADMIN the default has to do.
-  (void)setsockopt(events.fd(), SOL_SOCKET, SO_RCVBUFFORCE, &queue_bytes,
-                   sizeof(queue_bytes));
+  os::EnlargeQueue(events.fd(), queue_bytes);
   PINION_ASSIGN_OR_RETURN(const uint32_t port, PortOf(writer));
   PINION_RETURN_IF_ERROR(LeaveOut(events, port));
   return std::unique_ptr<RulesetWatch>(

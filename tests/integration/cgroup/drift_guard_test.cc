@@ -10,13 +10,12 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
-#include <functional>
-
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "os/file.h"
 #include "tests/support/child.h"
+#include "tests/support/eventually.h"
 #include "tests/support/scratch_cgroup.h"
 
 namespace pinion::cgroup {
@@ -26,6 +25,7 @@ using std::chrono::milliseconds;
 using testing::HasSubstr;
 using testing::Not;
 using testing_support::Child;
+using testing_support::Eventually;
 using testing_support::ScratchCgroup;
 
 constexpr char kFile[] = "cgroup.max.depth";
@@ -94,16 +94,6 @@ class DriftGuardTest : public testing::Test {
                 return os::WriteKernelFile(AT_FDCWD, path, value).ok() ? 0 : 1;
               }).Wait(),
               0);
-  }
-
-  static bool Eventually(const std::function<bool()>& holds) {
-    const auto deadline =
-        std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    while (!holds()) {
-      if (std::chrono::steady_clock::now() > deadline) return false;
-      usleep(5000);
-    }
-    return true;
   }
 
   bool Reads(const BookedCgroupPtr& cgroup, const std::string& value) {

@@ -40,6 +40,20 @@ class LeavesTest : public GuardedFiles {
     EXPECT_TRUE(cgroups->StartGuard().ok());
     return cgroups;
   }
+  // Lets the guard hold the leaf at its memory.max, which it has raised and
+  // uses. What it was asked for.
+  state::Resources Hold(ContainerCgroups& cgroups) {
+    Write(leaf_, "memory.max", kHigh);
+    Write(leaf_, "memory.high", "90000000");
+    Write(leaf_, "memory.current", "50000000");
+    cgroups.GuardPod(pod_);
+    state::Resources resources;
+    resources.set_memory_limit_bytes(32 << 20);
+    (*resources.mutable_unified())["memory.high"] = "90000000";
+    cgroups.Guard(pod_, id_, resources);
+    EXPECT_TRUE(Reads(leaf_, "memory.high", kHold));
+    return resources;
+  }
   // Until the first looks at all that is guarded so far have been.
   void AwaitFirstLooks(ContainerCgroups& cgroups) {
     const std::string id = NewId();
@@ -105,16 +119,8 @@ TEST_F(LeavesTest, AHoldThatWasLeftBehindEndsWithARestart) {
 
 TEST_F(LeavesTest, AnUpdateDoesNotLetGoOfWhatIsHeld) {
   static constexpr char kHigher[] = "80000000";
-  Write(leaf_, "memory.max", kHigh);
-  Write(leaf_, "memory.high", "90000000");
-  Write(leaf_, "memory.current", "50000000");
   const auto cgroups = Cgroups();
-  cgroups->GuardPod(pod_);
-  state::Resources resources;
-  resources.set_memory_limit_bytes(32 << 20);
-  (*resources.mutable_unified())["memory.high"] = "90000000";
-  cgroups->Guard(pod_, id_, resources);
-  ASSERT_TRUE(Reads(leaf_, "memory.high", kHold));
+  const state::Resources resources = Hold(*cgroups);
   // All that shall be, as the daemon gives it: memory.max is as it was.
   state::Resources update = resources;
   (*update.mutable_unified())["memory.high"] = kHigher;
@@ -132,16 +138,8 @@ TEST_F(LeavesTest, AnUpdateDoesNotLetGoOfWhatIsHeld) {
 // More than it has: nothing is to be taken back from it any more.
 TEST_F(LeavesTest, AHigherMaximumEndsAHoldAtOnce) {
   for (const bool with_high : {true, false}) {
-    Write(leaf_, "memory.max", kHigh);
-    Write(leaf_, "memory.high", "90000000");
-    Write(leaf_, "memory.current", "50000000");
     const auto cgroups = Cgroups();
-    cgroups->GuardPod(pod_);
-    state::Resources resources;
-    resources.set_memory_limit_bytes(32 << 20);
-    (*resources.mutable_unified())["memory.high"] = "90000000";
-    cgroups->Guard(pod_, id_, resources);
-    ASSERT_TRUE(Reads(leaf_, "memory.high", kHold));
+    Hold(*cgroups);
     state::Resources update;
     update.set_memory_limit_bytes(64 << 20);
     if (with_high) (*update.mutable_unified())["memory.high"] = "80000000";

@@ -64,6 +64,18 @@ bool Comes(const std::future<T>& future) {
 
 class SecondaryReadyTest : public SecondaryBed {
  protected:
+  // Attaches the pod to "red", which comes as far as its second interface.
+  std::future<absl::Status> AttachOver(StuckSocket& stuck, Pod& pod) {
+    AttachRequest request = pod.Request();
+    request.netns_route_socket = stuck.fd();
+    request.secondary = {{"red", "net1"}};
+    auto attach = std::async(std::launch::async, [this, request] {
+      return network_->Attach(request).status();
+    });
+    EXPECT_TRUE(Eventually([&] { return Links(pod.host).count("net1") == 1; }));
+    return attach;
+  }
+
   Readiness Of(const std::string& network) {
     for (const SecondaryState& state : network_->GetSecondary()) {
       if (state.network == network) return state.readiness;
@@ -82,12 +94,7 @@ TEST_F(SecondaryReadyTest, NeitherStatusNorMetricsWaitForAnAttach) {
   ASSERT_TRUE(Start().ok());
   Pod pod;
   StuckSocket stuck;
-  AttachRequest request = pod.Request();
-  request.netns_route_socket = stuck.fd();
-  request.secondary = {{"red", "net1"}};
-  auto attach = std::async(std::launch::async,
-                           [&] { return network_->Attach(request).status(); });
-  EXPECT_TRUE(Eventually([&] { return Links(pod.host).count("net1") == 1; }));
+  auto attach = AttachOver(stuck, pod);
   auto status =
       std::async(std::launch::async, [&] { return network_->GetSecondary(); });
   auto metrics =
@@ -148,12 +155,7 @@ TEST_F(SecondaryReadyTest, AfterARestartPodsWithoutAnyWaitForNoAttach) {
   ASSERT_TRUE(Start().ok());
   ASSERT_TRUE(network_->Reconcile({Known(plain, *addresses)}).ok());
   StuckSocket stuck;
-  AttachRequest request = pod.Request();
-  request.netns_route_socket = stuck.fd();
-  request.secondary = {{"red", "net1"}};
-  auto attach = std::async(std::launch::async,
-                           [&] { return network_->Attach(request).status(); });
-  EXPECT_TRUE(Eventually([&] { return Links(pod.host).count("net1") == 1; }));
+  auto attach = AttachOver(stuck, pod);
   auto detach = std::async(std::launch::async,
                            [&] { return network_->Detach(plain.id); });
   EXPECT_TRUE(Comes(detach));
