@@ -140,7 +140,7 @@ void DaemonBed::CheckInvariant() {
     return testing_support::Diff(before_, now, what);
   };
   const auto deadline =
-      std::chrono::steady_clock::now() + std::chrono::seconds(10);
+      std::chrono::steady_clock::now() + std::chrono::seconds(60);
   std::string difference = left();
   while (!difference.empty() && std::chrono::steady_clock::now() < deadline) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));

@@ -72,7 +72,7 @@ std::string Diff(const Snapshot& before, const Snapshot& after,
 // the time is over (there is no event for all of this); the last difference.
 std::string AwaitBaseline(
     const Snapshot& before, const InvariantOptions& options,
-    std::chrono::milliseconds timeout = std::chrono::seconds(10));
+    std::chrono::milliseconds timeout = std::chrono::seconds(60));
 
 // One "category<TAB>line" a line, for files of pinion-invariant.
 std::string ToText(const Snapshot& snapshot);
@@ -83,7 +83,7 @@ class InvariantGuard {
  public:
   explicit InvariantGuard(
       InvariantOptions options,
-      std::chrono::milliseconds timeout = std::chrono::seconds(10))
+      std::chrono::milliseconds timeout = std::chrono::seconds(60))
       : options_(std::move(options)),
         timeout_(timeout),
         before_(TakeSnapshot(options_)) {}

@@ -66,14 +66,14 @@ void AddAddress(TestHost& host, const std::string& device,
 // a few neighbour solicitations, one second apart: the kernel lets a new IPv6
 // address hear them a moment later, from a work queue.
 bool Reaches(TestHost& from, TestHost& to, const std::string& address,
-             std::chrono::seconds limit = std::chrono::seconds(5));
+             std::chrono::seconds limit = std::chrono::seconds(30));
 
 // The same to a port that is not the one that `to` listens on. The client's
 // address as `to` sees it; empty if it is not reached.
 std::string ReachesPort(TestHost& from, TestHost& to,
                         const std::string& address, uint16_t port,
                         uint16_t listen_port,
-                        std::chrono::seconds limit = std::chrono::seconds(5));
+                        std::chrono::seconds limit = std::chrono::seconds(30));
 
 }  // namespace pinion::testing_support
 

@@ -121,9 +121,8 @@ TEST_F(EventsTest, OneSubscriberTooManyIsRefused) {
 
 TEST_F(EventsTest, AShutdownEndsTheStreamsWithoutWaitingForThem) {
   const auto subscriber = Subscribe();
-  const auto start = std::chrono::steady_clock::now();
-  EXPECT_TRUE(server_->Shutdown(std::chrono::seconds(20)).ok());
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
+  // Nobody waits so long for this test.
+  EXPECT_TRUE(server_->Shutdown(std::chrono::hours(1)).ok());
   api::ContainerEventResponse event;
   EXPECT_FALSE(subscriber->reader->Read(&event));
 }

@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "os/unique_fd.h"
+#include "tests/support/eventually.h"
 #include "tests/support/wall_clock_step.h"
 
 namespace pinion::daemon {
@@ -22,6 +23,7 @@ namespace {
 using ::testing::HasSubstr;
 
 constexpr std::chrono::milliseconds kInterval{20};
+constexpr std::chrono::minutes kPatience{1};
 
 class NotifyTest : public testing::Test {
  protected:
@@ -56,18 +58,17 @@ class NotifyTest : public testing::Test {
 
 TEST_F(NotifyTest, TellsTheStates) {
   NotifyReady("fine");
-  EXPECT_EQ(Next(std::chrono::seconds(5)), "READY=1\nSTATUS=fine");
+  EXPECT_EQ(Next(kPatience), "READY=1\nSTATUS=fine");
   NotifyReloading();
-  EXPECT_THAT(Next(std::chrono::seconds(5)),
-              HasSubstr("RELOADING=1\nMONOTONIC_USEC="));
+  EXPECT_THAT(Next(kPatience), HasSubstr("RELOADING=1\nMONOTONIC_USEC="));
   NotifyStopping();
-  EXPECT_EQ(Next(std::chrono::seconds(5)), "STOPPING=1");
+  EXPECT_EQ(Next(kPatience), "STOPPING=1");
 }
 
 TEST_F(NotifyTest, WatchdogIsFedWhileTheServerAnswers) {
   const Watchdog watchdog(kInterval, [] { return true; });
-  EXPECT_EQ(Next(std::chrono::seconds(5)), "WATCHDOG=1");
-  EXPECT_EQ(Next(std::chrono::seconds(5)), "WATCHDOG=1");
+  EXPECT_EQ(Next(kPatience), "WATCHDOG=1");
+  EXPECT_EQ(Next(kPatience), "WATCHDOG=1");
 }
 
 // systemd counts on the monotonic clock: a step back by an hour must not make
@@ -77,8 +78,8 @@ TEST_F(NotifyTest, WatchdogIsFedWhenTheWallClockIsStepped) {
   testing_support::wall_clock_step_seconds = 3600;
   {
     const Watchdog watchdog(kInterval, [] { return true; });
-    EXPECT_EQ(Next(std::chrono::seconds(5)), "WATCHDOG=1");
-    EXPECT_EQ(Next(std::chrono::seconds(5)), "WATCHDOG=1");
+    EXPECT_EQ(Next(kPatience), "WATCHDOG=1");
+    EXPECT_EQ(Next(kPatience), "WATCHDOG=1");
   }
   testing_support::wall_clock_step_seconds = 0;
 }
@@ -90,17 +91,15 @@ TEST_F(NotifyTest, WatchdogStarvesWhenTheServerDoesNotAnswer) {
       ++asked;
       return false;
     });
-    EXPECT_EQ(Next(10 * kInterval), "");
+    // What the first answer led to is done when it is asked again.
+    EXPECT_TRUE(testing_support::Eventually([&asked] { return asked >= 2; }));
+    EXPECT_EQ(Next(std::chrono::milliseconds(0)), "");
   }
-  EXPECT_GE(asked, 1);
 }
 
 TEST_F(NotifyTest, WatchdogEndsAtOnce) {
-  const auto start = std::chrono::steady_clock::now();
-  {
-    const Watchdog watchdog(std::chrono::hours(1), [] { return true; });
-  }
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::minutes(1));
+  // Nobody waits so long for this test.
+  const Watchdog watchdog(std::chrono::hours(1), [] { return true; });
 }
 
 TEST(WatchdogIntervalTest, OfTheEnvironment) {

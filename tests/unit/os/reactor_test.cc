@@ -62,6 +62,9 @@ TEST(ReactorTest, TimersRunInOrderAndCanBeCancelled) {
   auto reactor = *Reactor::Create();
   std::promise<void> done;
   std::vector<int> order;
+  // None runs before all are made.
+  std::promise<void> made;
+  reactor->Post([&made] { made.get_future().wait(); });
   reactor->After(std::chrono::milliseconds(20), [&] {
     order.push_back(2);
     done.set_value();
@@ -71,6 +74,7 @@ TEST(ReactorTest, TimersRunInOrderAndCanBeCancelled) {
       reactor->After(std::chrono::milliseconds(5), [&] { order.push_back(9); });
   EXPECT_TRUE(reactor->Cancel(cancelled));
   EXPECT_FALSE(reactor->Cancel(cancelled));
+  made.set_value();
   done.get_future().wait();
   EXPECT_EQ(order, (std::vector<int>{1, 2}));
 }

@@ -215,7 +215,7 @@ TEST_F(SessionTest, StreamsThatDoNotComeEndIt) {
 }
 
 TEST_F(SessionTest, IdleSessionsEnd) {
-  options_.idle_timeout = std::chrono::milliseconds(300);
+  options_.idle_timeout = std::chrono::seconds(2);
   const std::string path = ExecPath("sleep 1000");
   Client client = Connect();
   ASSERT_THAT(client.AskSpdy(path), StartsWith("HTTP/1.1 101 "));
@@ -263,7 +263,7 @@ TEST_F(SessionTest, OneTooManyIsToldAndMayComeAgain) {
 
 TEST_F(SessionTest, ConnectionsWithoutATokenAreFewAndShort) {
   options_.max_newcomers = 2;
-  options_.head_timeout = std::chrono::milliseconds(500);
+  options_.head_timeout = std::chrono::seconds(3);
   Start();
   Client silent = Connect();
   Client slow = Connect();
