@@ -78,7 +78,6 @@ void Supervisor::Reap() {
 }
 
 void Supervisor::OnEnded(Process* process, int code, int status) {
-  process->finished_at_ns = WallNanos();
   if (process->state == ProcessState::kStarting) {
     ReadReport(process);
     if (process->restore_dir_fd >= 0) {
@@ -88,6 +87,8 @@ void Supervisor::OnEnded(Process* process, int code, int status) {
       OnStarted(process);
     }
   }
+  // After the time of its start.
+  process->finished_at_ns = WallNanos();
   if (code == CLD_EXITED) {
     process->code = status;
   } else {
