@@ -27,7 +27,7 @@ last_line() { crictl logs --tail 1 "$1" 2>/dev/null; }
 
 # runs_on WHAT CONTAINER: its counter grows.
 runs_on() {
-  local before after deadline=$((SECONDS + 20))
+  local before after deadline=$((SECONDS + 20 * bed_patience))
   before=$(last_line "$2")
   while after=$(last_line "$2"); ((after <= before && SECONDS < deadline)); do
     sleep 0.1

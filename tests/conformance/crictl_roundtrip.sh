@@ -106,8 +106,7 @@ start_containers() {
 # What only pinion promises.
 look_at_the_daemon() {
   bed_step "mount table and metrics"
-  check "mounts of the host that a pod makes" "" \
-    "$(diff <(echo "$bed_mounts") <(bed_mount_points))"
+  eventually 10 "mounts of the host that a pod makes" "" bed_mount_changes
   curl -sS --noproxy '*' http://127.0.0.1:9469/metrics \
     >"$bed_scratch/metrics.txt"
   check_match "metrics have pinion's" "pinion_[a-z_]+" \
@@ -159,15 +158,18 @@ run_commands() {
     "$(in_shell sh -c 'echo x >/proc/sys/kernel/hostname')"
 }
 
+# shows TEXT COMMAND…: "yes" if its output has the text.
+shows() { [[ $("${@:2}" 2>&1) == *"$1"* ]] && echo yes; }
+
 reach() {
   bed_step "the network"
   check "the pod's interface has its address" yes \
     "$(in_shell ip -4 addr show dev eth0 | grep "inet $pod_ip/" >/dev/null &&
       echo yes)"
-  check_match "the host reaches the pod" "Welcome to nginx" \
-    "$(curl -sS --noproxy '*' --max-time 10 "http://$pod_ip/" 2>&1)"
-  check_match "a container reaches another by loopback" "Welcome to nginx" \
-    "$(in_shell timeout 10 wget -qO- http://127.0.0.1/)"
+  eventually 20 "the host reaches the pod" yes shows "Welcome to nginx" \
+    curl -sS --noproxy '*' --max-time 10 "http://$pod_ip/"
+  eventually 20 "a container reaches another by loopback" yes \
+    shows "Welcome to nginx" in_shell timeout 10 wget -qO- http://127.0.0.1/
   local host_ip
   host_ip=$(ip -4 route get "$pod_ip" | sed -n 's/.* src \([0-9.]*\).*/\1/p')
   need "the host's address towards the pod" "$host_ip"
@@ -176,8 +178,8 @@ reach() {
   local server=$!
   eventually 20 "the host's server listens" 200 curl -s --noproxy '*' \
     -o /dev/null -w '%{http_code}' "http://$host_ip:8099/"
-  check_match "the pod reaches the host" "shell.log" \
-    "$(in_shell timeout 10 wget -qO- "http://$host_ip:8099/")"
+  eventually 20 "the pod reaches the host" yes shows "shell.log" \
+    in_shell timeout 10 wget -qO- "http://$host_ip:8099/"
   kill "$server"
   wait "$server" 2>/dev/null
 }
@@ -327,7 +329,7 @@ end_containers() {
 
 stop_and_remove() {
   bed_step "stop, rm, stopp, rmp, rmi"
-  check "stop" "$shell" "$(crictl stop --timeout 20 "$shell")"
+  check "stop" "$shell" "$(crictl stop --timeout 200 "$shell")"
   check "the exit code of what handles TERM" 5 \
     "$(crictl inspect "$shell" | get status exitCode)"
   check "stop with no grace" "$web" "$(crictl stop --timeout 0 "$web")"
@@ -353,8 +355,11 @@ stop_and_remove() {
   crictl rmi --all >/dev/null 2>&1
   check "no image is left" "" "$(crictl images -q)"
   [[ -n ${BED_ENDPOINT:-} ]] ||
-    check "files of layers left" 0 "$(find "$bed_scratch/root/layers" \
-      -mindepth 1 2>/dev/null | wc -l)"
+    eventually 10 "files of layers left" 0 count_layer_files
+}
+
+count_layer_files() {
+  find "$bed_scratch/root/layers" -mindepth 1 2>/dev/null | wc -l
 }
 
 # What the plugins keep is given back with the pods.

@@ -20,11 +20,12 @@ readonly server=gcr.io/k8s-staging-cri-tools/hostnet-nginx-amd64:latest
 readonly map="0 1966080 65536"
 readonly show_map="tr -s ' ' </proc/self/uid_map | sed 's/^ //'"
 
-# streaming COMMAND…: crictl with this round's transport, at most a minute.
+# streaming COMMAND…: crictl with this round's transport, at most five
+# minutes.
 streaming() {
   local verb=$1
   shift
-  timeout 60 "$bed_tools/crictl" --config "$bed_scratch/crictl.yaml" "$verb" \
+  timeout 300 "$bed_tools/crictl" --config "$bed_scratch/crictl.yaml" "$verb" \
     --transport "$transport" "$@"
 }
 
@@ -99,7 +100,7 @@ exec_and_attach() {
     "$(streaming exec "$shell" sh -c 'exit 7' 2>&1)"
   local typescript
   typescript=$(printf 'tty; id -u; echo x >/dev/tty; exit 3\n' |
-    timeout 60 script -qec \
+    timeout 300 script -qec \
       "$bed_tools/crictl --config $bed_scratch/crictl.yaml exec \
        --transport $transport -it $shell sh" /dev/null 2>&1)
   check_match "a terminal" "/dev/pts/[0-9]" "$typescript"

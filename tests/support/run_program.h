@@ -22,7 +22,7 @@ struct Outcome {
 // `input` is its standard input. PATH is searched.
 Outcome RunProgram(const std::vector<std::string>& words,
                    const std::string& input = "",
-                   std::chrono::seconds timeout = std::chrono::seconds(60));
+                   std::chrono::seconds timeout = std::chrono::seconds(300));
 
 // A program in the background that dies with this process.
 class BackgroundProgram {
@@ -40,7 +40,7 @@ class BackgroundProgram {
   pid_t pid() const { return pid_; }
   void Signal(int signal) const;
   // The exit code, as in Outcome; SIGKILL after `timeout`.
-  int Await(std::chrono::seconds timeout = std::chrono::seconds(30));
+  int Await(std::chrono::seconds timeout = std::chrono::seconds(300));
   std::string Log() const;
 
  private:

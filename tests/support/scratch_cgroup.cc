@@ -42,8 +42,8 @@ ScratchCgroup::~ScratchCgroup() {
       os::WriteKernelFile(AT_FDCWD, full() + "/cgroup.kill", "1");
   EXPECT_TRUE(killed.ok()) << killed;
   const auto events = os::OpenAt(AT_FDCWD, full() + "/cgroup.events", O_RDONLY);
-  // At most 5 s, in steps that end as soon as something changes.
-  for (int i = 0; i < 50 && events.ok(); ++i) {
+  // At most a minute, in steps that end as soon as something changes.
+  for (int i = 0; i < 600 && events.ok(); ++i) {
     // Reading it through this descriptor is what makes poll wait for news.
     char text[128] = {};
     if (pread(events->get(), text, sizeof(text) - 1, 0) <= 0 ||

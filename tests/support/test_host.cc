@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <netdb.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <sys/wait.h>
 
 #include <array>
+#include <chrono>
 
 #include "tests/support/eventually.h"
 
@@ -185,11 +187,21 @@ std::string ReachesPort(TestHost& from, TestHost& to,
   std::string peer;
   from.Run([&] {
     const Endpoint endpoint = MakeEndpoint(address, port);
-    const os::UniqueFd client = TcpSocket(endpoint, limit);
-    if (connect(client.get(),
-                reinterpret_cast<const sockaddr*>(&endpoint.address),
-                endpoint.length) != 0) {
-      return;
+    const auto deadline = std::chrono::steady_clock::now() + limit;
+    os::UniqueFd client;
+    for (;;) {
+      client = TcpSocket(endpoint, limit);
+      if (connect(client.get(),
+                  reinterpret_cast<const sockaddr*>(&endpoint.address),
+                  endpoint.length) == 0) {
+        break;
+      }
+      // The kernel gives up a neighbour after three questions.
+      if ((errno != EHOSTUNREACH && errno != ENETUNREACH) ||
+          std::chrono::steady_clock::now() > deadline) {
+        return;
+      }
+      poll(nullptr, 0, 10);
     }
     sockaddr_storage seen{};
     socklen_t length = sizeof(seen);

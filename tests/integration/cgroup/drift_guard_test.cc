@@ -10,6 +10,10 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <set>
+#include <string>
+#include <vector>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
@@ -71,6 +75,14 @@ class DriftGuardTest : public testing::Test {
     return cgroup;
   }
 
+  // Until the first look has been: from then on only writes are looked at.
+  static void AwaitFirstLook(const BookedCgroupPtr& cgroup) {
+    EXPECT_TRUE(Eventually([&] {
+      const absl::MutexLock lock(&cgroup->mutex);
+      return cgroup->complete;
+    }));
+  }
+
   // Until the first looks at all that was entered so far have been.
   void AwaitFirstLooks() {
     const BookedCgroupPtr last = Enter("last");
@@ -115,18 +127,25 @@ class DriftGuardTest : public testing::Test {
 
 TEST_F(DriftGuardTest, WhatIsForgottenIsLetGoAtOnce) {
   Start(DriftMode::kRepair);
-  BookedCgroupPtr cgroup = Enter("short");
-  const std::weak_ptr<BookedCgroup> entry = cgroup;
-  EXPECT_TRUE(book_.Forget(cgroup));
-  guard_->Unwatch(cgroup);
-  cgroup.reset();
-  EXPECT_TRUE(entry.expired());
+  // Again if the first look came just then, to a thread that stood still.
+  int tries = 0;
+  EXPECT_TRUE(Eventually([&] {
+    BookedCgroupPtr cgroup = Enter(absl::StrCat("short", ++tries));
+    const std::weak_ptr<BookedCgroup> entry = cgroup;
+    EXPECT_TRUE(book_.Forget(cgroup));
+    guard_->Unwatch(cgroup);
+    cgroup.reset();
+    return entry.expired();
+  }));
 }
 
 TEST_F(DriftGuardTest, AForeignWriteIsNoticedRepairedAndCounted) {
   Start(DriftMode::kRepair);
   const auto one = Enter("one");
   const auto two = Enter("two");
+  // They know nobody.
+  AwaitFirstLook(one);
+  AwaitFirstLook(two);
   testing::internal::CaptureStderr();
   ForeignWrite(PathOf(one, kFile), "7");
   EXPECT_TRUE(Reads(one, "max"));
@@ -145,6 +164,7 @@ TEST_F(DriftGuardTest, AForeignWriteIsNoticedRepairedAndCounted) {
 TEST_F(DriftGuardTest, AWriteThroughAnotherMountIsNoticedToo) {
   Start(DriftMode::kRepair);
   const auto cgroup = Enter("one");
+  AwaitFirstLook(cgroup);
   // With a root of its own, as in a container. What is written is below it:
   // its own limits it could not write where systemd mounts with nsdelegate.
   const os::UniqueFd root = scratch_.Open(scratch_.path());
@@ -185,6 +205,7 @@ TEST_F(DriftGuardTest, ReportOnlyLeavesItAndTellsOnce) {
 TEST_F(DriftGuardTest, WithoutNoticeTheSweepFindsIt) {
   Start(DriftMode::kRepair, /*watch=*/false, milliseconds(50));
   const auto cgroup = Enter("one");
+  AwaitFirstLook(cgroup);
   ForeignWrite(PathOf(cgroup, kFile), "7");
   EXPECT_TRUE(Reads(cgroup, "max"));
   EXPECT_TRUE(Counts(kRepairs, 1));
@@ -228,6 +249,9 @@ TEST_F(DriftGuardTest, AFloodOfWritesIsAnsweredSlowlyAndInTheEnd) {
       }).Wait(),
       0);
   EXPECT_TRUE(Reads(cgroup, "max"));
+  // It is counted after it is written.
+  EXPECT_TRUE(Eventually(
+      [&] { return absl::StrContains(metrics_->Render(), kRepairs); }));
   const std::string text = metrics_->Render();
   const size_t at = text.find(kRepairs);
   ASSERT_NE(at, std::string::npos);
@@ -264,6 +288,9 @@ TEST_F(DriftGuardTest, WhoWroteIsToldOfEachFile) {
   Start(DriftMode::kRepair);
   const auto cgroup = Enter("one");
   const auto last = Enter("last");
+  // They would repair without knowing who, and out of turn.
+  AwaitFirstLook(cgroup);
+  AwaitFirstLook(last);
   testing::internal::CaptureStderr();
   pid_t first = 0;
   pid_t second = 0;
@@ -358,19 +385,31 @@ size_t Entries(const std::string& directory) {
   return os::ListDirAt(AT_FDCWD, directory)->size();
 }
 
+std::vector<std::string> Threads() {
+  return *os::ListDirAt(AT_FDCWD, "/proc/self/task");
+}
+
+// Not how many more: a thread that was joined is listed for a while.
+size_t NewThreads(const std::vector<std::string>& before) {
+  const std::set<std::string> known(before.begin(), before.end());
+  size_t count = 0;
+  for (const std::string& thread : Threads()) count += 1 - known.count(thread);
+  return count;
+}
+
 // 270 pods of one container each: the scopes and the leaves.
 TEST_F(DriftGuardTest, AFullNodeCostsADescriptorACgroupAndThreeThreads) {
   const size_t descriptors = Entries("/proc/self/fd");
-  const size_t threads = Entries("/proc/self/task");
+  const std::vector<std::string> threads = Threads();
   Start(DriftMode::kRepair);
   const size_t own = Entries("/proc/self/fd") - descriptors;
   EXPECT_LE(own, 8U);
-  EXPECT_EQ(Entries("/proc/self/task"), threads + 3);
+  EXPECT_EQ(NewThreads(threads), 3U);
   for (int i = 0; i < 540; ++i) Enter(absl::StrCat("c", i));
   // A first look that is under way has a file open.
   EXPECT_TRUE(Eventually(
       [&] { return Entries("/proc/self/fd") == descriptors + own + 540; }));
-  EXPECT_EQ(Entries("/proc/self/task"), threads + 3);
+  EXPECT_EQ(NewThreads(threads), 3U);
   const auto last = book_.Find(scratch_.path() + "/c539");
   ForeignWrite(PathOf(last, kFile), "7");
   EXPECT_TRUE(Reads(last, "max"));

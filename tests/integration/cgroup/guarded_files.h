@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -18,6 +19,7 @@
 #include "base/id.h"
 #include "metrics/metrics.h"
 #include "os/file.h"
+#include "os/unique_fd.h"
 #include "tests/support/eventually.h"
 #include "tests/support/scratch_dir.h"
 
@@ -41,9 +43,21 @@ class GuardedFiles : public ::testing::Test {
     Write(path, "cgroup.procs", "");
     Write(path, "cgroup.subtree_control", "");
   }
+  // At once, as the kernel does it: the guard shall see no half of it.
   void Write(const std::string& path, const std::string& file,
              const std::string& text) {
-    std::ofstream(dir_.path() + path + "/" + file) << text << '\n';
+    const std::string name = dir_.path() + path + "/" + file;
+    const std::string line = text + "\n";
+    std::error_code missing;
+    // Where somebody may watch it.
+    if (std::filesystem::file_size(name, missing) == line.size() && !missing) {
+      const os::UniqueFd fd(open(name.c_str(), O_WRONLY | O_CLOEXEC));
+      EXPECT_EQ(pwrite(fd.get(), line.data(), line.size(), 0),
+                static_cast<ssize_t>(line.size()));
+      return;
+    }
+    std::ofstream(dir_.path() + "/made") << line;
+    std::filesystem::rename(dir_.path() + "/made", name);
   }
   std::string Read(const std::string& path, const std::string& file) {
     return *os::ReadFileAt(AT_FDCWD, dir_.path() + path + "/" + file);

@@ -106,9 +106,11 @@ TEST_F(SweptFilesTest, WhatChangesWithAFileIsNotedAnew) {
   for (const char* file : {"cpu.idle", "cpu.weight", "cpu.weight.nice"}) {
     Write(leaf_, file, "0");
   }
-  Start();
-  const auto cgroup = Book(leaf_, {{"cpu.weight", "41\n"}});
+  // Without a guard, which would set the weight right in the meantime.
+  bool made = false;
+  const BookedCgroupPtr cgroup = *book_.Enter(leaf_, &made);
   const absl::MutexLock lock(&cgroup->mutex);
+  Note(*cgroup, {{"cpu.weight", "41\n"}});
   // Idle: there is no weight.
   Note(*cgroup, {{"cpu.idle", "1\n"}});
   EXPECT_EQ(cgroup->held["cpu.weight"], "0\n");
@@ -120,17 +122,20 @@ TEST_F(SweptFilesTest, WhatChangesWithAFileIsNotedAnew) {
 }
 
 TEST_F(SweptFilesTest, AWriteThatTakesLongHoldsUpNoOther) {
-  Write(leaf_, "cpuset.mems", "1");
-  Write(leaf_, "memory.max", kHigh);
+  Write(leaf_, "cpuset.mems", "0");
+  Write(leaf_, "memory.max", kLow);
   Write(leaf_, "pids.max", "10");
   Start();
   const auto cgroup = Book(leaf_, {{"cpuset.mems", "0\n"},
                                    {"memory.max", absl::StrCat(kLow, "\n")},
                                    {"pids.max", "10\n"}});
+  AwaitComplete(cgroup);
   {
     // As while pages migrate, and while memory is reclaimed.
     const FileClaim slow =
         FileClaim::Wait(cgroup, {"cpuset.mems", "memory.max"});
+    Write(leaf_, "cpuset.mems", "1");
+    Write(leaf_, "memory.max", kHigh);
     AwaitSweeps();
     EXPECT_TRUE(FileClaim::Try(cgroup, {"cpuset.cpus"}));
     EXPECT_FALSE(FileClaim::Try(cgroup, {"cpuset.cpus", "cpuset.mems"}));
@@ -182,9 +187,10 @@ TEST_F(SweptFilesTest, SweepsDoNotMultiplyTheChecksOfASlowFile) {
   EXPECT_TRUE(Counts("unrepaired", "memory.max", 1));
   const os::UniqueFd looks(inotify_init1(IN_CLOEXEC));
   const std::string file = dir_.path() + leaf_ + "/memory.current";
-  ASSERT_GE(inotify_add_watch(looks.get(), file.c_str(), IN_OPEN), 0);
   const auto start = std::chrono::steady_clock::now();
-  // A check may look twice; sweeps come every 20 ms.
+  ASSERT_GE(inotify_add_watch(looks.get(), file.c_str(), IN_OPEN), 0);
+  // However slow the machine, it is not sooner. A check may look twice; sweeps
+  // come every 20 ms.
   for (int i = 0; i < 3; ++i) {
     inotify_event event{};
     ASSERT_EQ(read(looks.get(), &event, sizeof(event)),
@@ -382,6 +388,10 @@ TEST_F(SweptFilesTest, AControllerIsHandedOnAtThePaceOfRepairs) {
   for (int i = 0; i < 30; ++i) {
     ASSERT_EQ(read(looks.get(), &event, sizeof(event)), kSize);
   }
+  // Another thread's work.
+  EXPECT_TRUE(Eventually([&] {
+    return absl::StartsWith(Read(pod_, "cgroup.subtree_control"), "+memory");
+  }));
   guard_.reset();
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(
       std::chrono::steady_clock::now() - start);

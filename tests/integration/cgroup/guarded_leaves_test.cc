@@ -194,13 +194,15 @@ TEST_F(LeavesTest, CpusOfALeafThatEndsDoNotBringItBack) {
   const auto cgroups = Cgroups();
   const CpuSet cpus = *CpuSet::Parse("0-1");
   cgroups->Guard(pod_, id_, {});
-  EXPECT_EQ(DescriptorsOf(leaf_), 1U);
+  // The first look has another one for a moment.
+  EXPECT_TRUE(Eventually([&] { return DescriptorsOf(leaf_) == 1; }));
   cgroups->Unguard(leaf_);
   ASSERT_TRUE(cgroups->SetCpus(pod_, id_, cpus, CpuSet()).ok());
   EXPECT_TRUE(Eventually([&] { return DescriptorsOf(leaf_) == 0; }))
       << "but for the first look";
   ASSERT_TRUE(cgroups->SetCpus(pod_, kMonitorLeaf, cpus, CpuSet()).ok());
-  EXPECT_EQ(DescriptorsOf(pod_ + "/" + kMonitorLeaf), 1U);
+  EXPECT_TRUE(Eventually(
+      [&] { return DescriptorsOf(pod_ + "/" + kMonitorLeaf) == 1; }));
 }
 
 class PromiseTest : public LeavesTest {

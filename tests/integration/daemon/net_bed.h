@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -154,10 +155,10 @@ class NetBed {
                                       "net",
                                       pod};
     words.insert(words.end(), flags.begin(), flags.end());
-    return RunProgram(words);
+    return RunProgram(words, "", std::chrono::minutes(5));
   }
   // Blanks and line breaks as one blank: sentences are wrapped.
-  Outcome Look(const std::string& pod, const std::string& seconds = "5") {
+  Outcome Look(const std::string& pod, const std::string& seconds = "30") {
     Outcome outcome = Net(pod, {"--timeout", seconds});
     std::string text;
     for (const char c : outcome.output) {
@@ -170,13 +171,23 @@ class NetBed {
   }
   // That something does not work, and that the cause is named.
   void Fails(const std::string& pod, const std::string& text) {
-    const Outcome outcome = Look(pod, "1");
+    // What does work is to be found out within the limit, however slow the
+    // machine is: more patience each time.
+    Outcome outcome;
+    for (const char* const seconds : {"1", "4", "15", "60"}) {
+      outcome = Look(pod, seconds);
+      if (outcome.output.find("likely: " + text) != std::string::npos) break;
+    }
     EXPECT_EQ(outcome.exit_code, 1);
     EXPECT_THAT(outcome.output, ::testing::HasSubstr("likely: " + text));
   }
   void Works(const std::string& pod) {
-    const Outcome outcome = Look(pod);
-    EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
+    Outcome outcome;
+    // Who was asked for in vain before is given up first.
+    EXPECT_TRUE(testing_support::Eventually([&] {
+      outcome = Look(pod);
+      return outcome.exit_code == 0;
+    })) << outcome.output;
   }
 
   // A shell command in the pod's network namespace.

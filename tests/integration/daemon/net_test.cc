@@ -36,7 +36,7 @@ class OnLanTest : public ::testing::Test {
 };
 
 TEST_F(OnLanTest, ShowsAndTries) {
-  const Outcome outcome = bed_.Net("test/web", {});
+  const Outcome outcome = bed_.Net("test/web", {"--timeout", "30"});
   EXPECT_EQ(outcome.exit_code, 0) << outcome.output;
   for (const std::string& text : std::vector<std::string>{
            "test/web", "mode macvlan, parent lan0, host link pinion-host",
@@ -49,7 +49,8 @@ TEST_F(OnLanTest, ShowsAndTries) {
   }
   EXPECT_THAT(outcome.output, Not(HasSubstr("FAIL")));
 
-  const Outcome machine = bed_.Net(pod_.substr(0, 8), {"--json"});
+  const Outcome machine =
+      bed_.Net(pod_.substr(0, 8), {"--json", "--timeout", "30"});
   const auto json = nlohmann::json::parse(machine.output, nullptr, false);
   ASSERT_TRUE(json.is_object()) << machine.output;
   EXPECT_EQ(json["pod_id"], pod_);
@@ -330,7 +331,7 @@ TEST(NetModesTest, PodsOfUserNamespaces) {
     mapping->set_length(65536);
   }
   config.mutable_dns_config()->clear_servers();
-  const Outcome outcome = bed.Look(bed.daemon().RunPod(config));
+  const Outcome outcome = bed.Look(bed.daemon().RunPod(config), "5");
   EXPECT_THAT(outcome.output,
               AllOf(HasSubstr("user ns its own"), HasSubstr("ok host to pod"),
                     HasSubstr("ok pod to host")));

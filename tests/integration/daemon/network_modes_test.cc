@@ -66,9 +66,12 @@ class NetworkModesTest : public ::testing::Test {
   }
 
   bool Pings(const std::string& pod, const std::string& address) {
-    const std::string answer = bed_.InPod(
-        pod, "ping -c 1 -W 5 " + address + " >/dev/null && echo well || true");
-    return answer == "well\n";
+    // Nothing promises that the first packet arrives.
+    return testing_support::Eventually([&] {
+      return bed_.InPod(pod, "ping -c 1 -W 5 " + address +
+                                 " >/dev/null && echo well || true") ==
+             "well\n";
+    });
   }
 
   // The rules by which ports of the node lead to pods on this link.

@@ -43,6 +43,9 @@ constexpr int kThreads = 4;
 constexpr int kWarmUp = 120;
 constexpr int kKills = 8;
 constexpr long kRssSlackKib = 4096;
+// What calls at once make for themselves may be kept, in one round or another;
+// a leak is there in each.
+constexpr int kRounds = 3;
 constexpr char kTrackedFlows[] = "/proc/sys/net/netfilter/nf_conntrack_count";
 
 int Cycles() {
@@ -185,8 +188,11 @@ class PodCyclesTest : public ::testing::TestWithParam<const char*> {
       return Lines("ip -4 route list table all; ip -6 route list table all");
     };
     what.extra["local address"] = [] { return Lines("ip -o address"); };
-    what.extra["tracked flows"] = [] {
-      return std::vector<std::string>{std::to_string(NumberIn(kTrackedFlows))};
+    // No more than now; those of now may end by themselves.
+    what.extra["tracked flows"] = [most = NumberIn(kTrackedFlows)] {
+      const long now = NumberIn(kTrackedFlows);
+      return now <= most ? std::vector<std::string>()
+                         : std::vector<std::string>{std::to_string(now)};
     };
     what.extra["setting"] = [] {
       return std::vector<std::string>{std::to_string(
@@ -216,25 +222,29 @@ TEST_P(PodCyclesTest, LeaveTheNodeAsItWas) {
   Run(kWarmUp);
   const auto what = Node();
   const auto before = testing_support::TakeSnapshot(what);
-  const Footprint daemon = MeasureFootprint(bed_->pid());
   const long namespaces = NetworkNamespaces();
 
   const int cycles = Cycles() / 2;
-  const auto start = std::chrono::steady_clock::now();
-  Run(cycles);
-  const std::chrono::duration<double> took =
-      std::chrono::steady_clock::now() - start;
-
+  std::chrono::duration<double> took(0);
+  Footprint daemon;
+  Footprint after = MeasureFootprint(bed_->pid());
+  bool as_before = false;
+  for (int i = 0; i < kRounds && !as_before && !HasFailure(); ++i) {
+    daemon = after;
+    const auto start = std::chrono::steady_clock::now();
+    Run(cycles);
+    took = std::chrono::steady_clock::now() - start;
+    // The warm pool's namespaces are made anew behind the last pod.
+    as_before = testing_support::Eventually([&] {
+      after = MeasureFootprint(bed_->pid());
+      return after.descriptors <= daemon.descriptors &&
+             after.children <= daemon.children &&
+             after.rss_kib <= daemon.rss_kib + kRssSlackKib;
+    });
+  }
+  EXPECT_TRUE(as_before) << Compare(daemon, after);
   EXPECT_EQ(testing_support::AwaitBaseline(before, what), "");
   ExpectNeighboursAreRight();
-  // The warm pool's namespaces are made anew behind the last pod.
-  Footprint after;
-  EXPECT_TRUE(testing_support::Eventually([&] {
-    after = MeasureFootprint(bed_->pid());
-    return after.descriptors <= daemon.descriptors &&
-           after.children <= daemon.children;
-  })) << Compare(daemon, after);
-  EXPECT_LE(after.rss_kib, daemon.rss_kib + kRssSlackKib);
   // One more per pod would be a leak; other programs have theirs.
   long namespaces_after = 0;
   EXPECT_TRUE(testing_support::Eventually([&] {

@@ -46,7 +46,9 @@ TEST(LateParentTest, PodsThatGoMeanwhileLeaveTheirAddresses) {
   bed.Kill();
   OnNode("ip link set lan0 down && ip link set lan0 name lan-away");
   bed.Start();
-  EXPECT_EQ(NotReadyReason(bed), "ParentMissing");
+  EXPECT_TRUE(testing_support::Eventually([&] {
+    return NotReadyReason(bed) == "ParentMissing";
+  })) << NotReadyReason(bed);
   // One of them is there when the parent is.
   for (size_t i = 1; i < pods.size(); ++i) {
     EXPECT_TRUE(bed.StopPod(pods[i]).ok());

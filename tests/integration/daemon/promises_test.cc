@@ -73,6 +73,7 @@ TEST_F(PromisesTest, AStartThatWasGivenUpIsJoinedByItsRetry) {
   EXPECT_TRUE(Call<cri::StartContainerResponse>(start).ok()) << "it runs";
   EXPECT_EQ(bed_.Status(start.container_id()).state(), cri::CONTAINER_RUNNING);
   // Started once.
+  bed_.AwaitLog("pod", "app");
   EXPECT_EQ(bed_.LogLines("pod", "app"), std::vector<std::string>{"up"});
 }
 
@@ -215,6 +216,7 @@ TEST_F(PromisesTest, AFailedReopenLeavesNoNewFileAndTheOldLog) {
   const std::string id = bed_.RunContainer(
       pod, config,
       bed_.ContainerConfig("app", {"sh", "-c", "echo one; exec sleep 1000"}));
+  bed_.AwaitLog("pod", "app");
   const std::string log = bed_.Status(id).log_path();
   // Somebody put a link to a file of the node's there: it is not followed.
   const std::string victim = bed_.dir() + "/victim";

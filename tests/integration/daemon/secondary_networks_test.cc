@@ -162,8 +162,10 @@ TEST_F(SecondaryNetworksTest, PodsOfANetworkReachEachOther) {
   const std::string app_a = Sleeper(pod_a, a);
   const std::string app_c = Sleeper(pod_c, c);
   const std::string address = Address(pod_b);
-  EXPECT_EQ(
-      bed_.Exec(app_a, {"ping", "-c", "1", "-W", "5", address}).exit_code(), 0);
+  EXPECT_TRUE(testing_support::Eventually([&] {
+    return bed_.Exec(app_a, {"ping", "-c", "1", "-W", "5", address})
+               .exit_code() == 0;
+  }));
   EXPECT_NE(
       bed_.Exec(app_c, {"ping", "-c", "1", "-W", "1", address}).exit_code(), 0);
 }
@@ -200,12 +202,18 @@ TEST_F(SecondaryNetworksTest, OneAbsentParentIsShownAndDoesNotConcernTheNode) {
   cri::StatusRequest request;
   request.set_verbose(true);
   cri::StatusResponse response;
-  ASSERT_TRUE(bed_.client().Call(request, &response).ok());
-  for (const auto& condition : response.status().conditions()) {
-    EXPECT_TRUE(condition.status()) << condition.type();
-  }
-  const auto networks =
-      nlohmann::json::parse(response.info().at("network"))["secondary"];
+  nlohmann::json networks;
+  // The daemon has just been started: it learns of links as they come up.
+  EXPECT_TRUE(testing_support::Eventually([&] {
+    if (!bed_.client().Call(request, &response).ok()) return false;
+    bool all = true;
+    for (const auto& condition : response.status().conditions()) {
+      all = all && condition.status();
+    }
+    networks =
+        nlohmann::json::parse(response.info().at("network"))["secondary"];
+    return all && networks.size() == 3 && networks[2]["ready"] == true;
+  })) << response.DebugString();
   ASSERT_EQ(networks.size(), 3u);
   EXPECT_EQ(networks[1]["name"], "gone");
   EXPECT_EQ(networks[1]["ready"], false);

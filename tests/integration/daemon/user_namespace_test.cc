@@ -263,6 +263,7 @@ TEST_F(UserNamespaceTest, AreKeptByARestart) {
         ->mutable_namespace_options()
         ->set_network(network);
     const std::string id = bed_.RunContainer(pod, pod_config, config);
+    bed_.AwaitLog(name, "app");  // the gate is there
     bed_.Kill();
     bed_.Start();
     const auto options =
@@ -318,8 +319,11 @@ TEST_F(UserNamespaceTest, ImageVolumesAreMappedToo) {
 TEST_F(UserNamespaceTest, ATargetsPidNamespaceIsShared) {
   const auto pod_config = Pod("target");
   const std::string pod = bed_.RunPod(pod_config);
-  const std::string target =
-      bed_.RunContainer(pod, pod_config, Config("exec sleep 4242"));
+  // Itself, not by a shell that may not have come so far.
+  auto sleeper = Config("");
+  sleeper.clear_command();
+  for (const char* word : {"sleep", "4242"}) sleeper.add_command(word);
+  const std::string target = bed_.RunContainer(pod, pod_config, sleeper);
   auto config = Config("tr '\\0' ' ' < /proc/1/cmdline; readlink /proc/1/cwd");
   config.mutable_metadata()->set_name("debug");
   config.set_log_path("debug.log");

@@ -12,6 +12,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <random>
 #include <thread>
 
@@ -19,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "tests/integration/image/registry_bed.h"
+#include "tests/support/eventually.h"
 #include "tests/support/http_server.h"
 #include "tests/support/tar_builder.h"
 
@@ -47,6 +49,7 @@ TEST(CrashTest, APullThatIsKilledLeavesNothing) {
       MakeTestImage({TarBuilder().File("a", Noise(300'000, 1)).Finish(),
                      TarBuilder().File("b", Noise(300'000, 2)).Finish()});
   absl::Notification half;
+  std::once_flag first;
   absl::Notification over;
   HttpServer server([&](const HttpServer::Request& request,
                         HttpServer::Connection& connection) {
@@ -64,7 +67,7 @@ TEST(CrashTest, APullThatIsKilledLeavesNothing) {
     connection.Send(
         absl::StrCat("HTTP/1.1 200 OK\r\nContent-Length: ", blob.size(),
                      "\r\n\r\n", blob.substr(0, 200'000)));
-    half.Notify();
+    std::call_once(first, [&half] { half.Notify(); });
     over.WaitForNotification();
   });
   ScratchDir scratch;
@@ -77,12 +80,15 @@ TEST(CrashTest, APullThatIsKilledLeavesNothing) {
                         const_cast<char* const*>(argv), environ),
             0);
   half.WaitForNotification();
+  // The server is ahead of its client: until that has something on disk.
+  const std::string layers = scratch.path() + "/layers";
+  EXPECT_TRUE(testing_support::Eventually(
+      [&layers] { return !std::filesystem::is_empty(layers); }));
   kill(pid, SIGKILL);
   int status = 0;
   ASSERT_EQ(waitpid(pid, &status, 0), pid);
   EXPECT_TRUE(WIFSIGNALED(status));
   over.Notify();
-  const std::string layers = scratch.path() + "/layers";
   EXPECT_FALSE(std::filesystem::is_empty(layers));
   Options options;
   options.root = scratch.path();

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <random>
 #include <thread>
 
@@ -16,6 +17,7 @@
 #include "absl/synchronization/notification.h"
 #include "base/clock.h"
 #include "tests/integration/image/registry_bed.h"
+#include "tests/support/eventually.h"
 #include "tests/support/http_server.h"
 #include "tests/support/tar_builder.h"
 
@@ -49,8 +51,12 @@ class FaultTest : public ::testing::Test {
   // Takes a request that the registry would answer; false: it shall.
   using Fault = std::function<bool(const Request&, Connection&)>;
 
-  void SetUp() override {
-    store_.options().stall_seconds = 1;
+  // Longer than any test: a slow machine is no stall.
+  void SetUp() override { OpenStore(3600); }
+
+  void OpenStore(int stall_seconds) {
+    store_.Close();
+    store_.options().stall_seconds = stall_seconds;
     store_.Open();
   }
 
@@ -204,15 +210,16 @@ TEST_F(FaultTest, AStallIsTriedAgainAndThenGivenUp) {
     }
     return true;
   });
-  const Stopwatch stopwatch;
+  OpenStore(1);
   const absl::Status status = ExpectFailure();
+  // The server may be behind its client.
+  EXPECT_TRUE(testing_support::Eventually([&] { return stalls >= 5; }));
   stop = true;
   server_.reset();  // its threads look at what is about to go
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
   EXPECT_THAT(std::string(status.message()), StartsWith("RegistryUnavailable"));
   EXPECT_THAT(std::string(status.message()), HasSubstr("stalled"));
   EXPECT_EQ(stalls, 5);
-  EXPECT_LT(stopwatch.Seconds(), 30);
 }
 
 TEST_F(FaultTest, AWrongDigestIsRefused) {
@@ -253,6 +260,7 @@ TEST_F(FaultTest, TooManyRequestsIsWaitedOut) {
   });
   const Stopwatch stopwatch;
   ExpectPull();
+  // What the answers ask for; a slow machine only takes longer.
   EXPECT_GE(stopwatch.Seconds(), 2.5);
 }
 
@@ -303,16 +311,12 @@ TEST_F(FaultTest, AStopEndsAPullThatHangs) {
     over.WaitForNotification();
     return true;
   });
-  store_.Close();
-  store_.options().stall_seconds = 60;
-  store_.Open();
   absl::Status status;
   std::thread puller([&] { status = ExpectFailure(); });
   hanging.WaitForNotification();
-  const Stopwatch stopwatch;
   store_.service().Stop();
+  // The server hangs on, and an hour is no stall yet.
   puller.join();
-  EXPECT_LT(stopwatch.Seconds(), 5);
   EXPECT_TRUE(absl::IsCancelled(status)) << status;
   EXPECT_TRUE(absl::IsCancelled(Pull().status()));
   over.Notify();
@@ -540,6 +544,7 @@ TEST_F(TokenTest, AMalformedHostsFileIsNamed) {
 TEST_F(TokenTest, OtherCredentialsDoNotJoinAPull) {
   absl::Notification waiting;
   absl::Notification go_on;
+  std::once_flag first;
   Start([&](const Request& request, Connection& connection) {
     if (request.Header("authorization") !=
         "Basic " + absl::Base64Escape("someone:secret")) {
@@ -547,7 +552,8 @@ TEST_F(TokenTest, OtherCredentialsDoNotJoinAPull) {
       return true;
     }
     if (IsBlob(request)) {
-      if (!waiting.HasBeenNotified()) waiting.Notify();
+      // Blobs may be asked for at once.
+      std::call_once(first, [&waiting] { waiting.Notify(); });
       go_on.WaitForNotification();
     }
     return false;

@@ -18,12 +18,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "os/unique_fd.h"
+#include "tests/support/eventually.h"
 
 namespace pinion::image {
 namespace {
 
 constexpr char kRegistry[] = "/usr/bin/docker-registry";
-constexpr int kStartSeconds = 30;
+constexpr int kStarts = 10;
 
 using ::pinion::testing::DigestOf;
 
@@ -74,6 +75,19 @@ void RegistryBed::MakeCertificate() {
 }
 
 RegistryBed::RegistryBed(const std::string& htpasswd, bool tls) {
+  if (tls) MakeCertificate();
+  for (int i = 0; i < kStarts; ++i) {
+    if (Start(htpasswd, tls)) return;
+  }
+  std::ifstream log(scratch_.path() + "/log");
+  std::stringstream text;
+  text << log.rdbuf();
+  std::fprintf(stderr, "docker-registry does not start:\n%s\n",
+               text.str().c_str());
+  std::abort();
+}
+
+bool RegistryBed::Start(const std::string& htpasswd, bool tls) {
   const uint16_t port = FreePort();
   address_ = absl::StrCat("127.0.0.1:", port);
   const std::string storage = scratch_.path() + "/storage";
@@ -83,7 +97,6 @@ RegistryBed::RegistryBed(const std::string& htpasswd, bool tls) {
       "    rootdirectory: ",
       storage, "\nhttp:\n  addr: ", address_, "\n");
   if (tls) {
-    MakeCertificate();
     absl::StrAppend(&config, "  tls:\n    certificate: ", ca_file(),
                     "\n    key: ", scratch_.path(), "/tls.key\n");
   }
@@ -104,13 +117,20 @@ RegistryBed::RegistryBed(const std::string& htpasswd, bool tls) {
   const int error = posix_spawn(&pid_, kRegistry, &actions, nullptr,
                                 const_cast<char* const*>(argv), environ);
   posix_spawn_file_actions_destroy(&actions);
-  // It tells nobody when it listens.
-  for (int i = 0; error == 0 && i < kStartSeconds * 50; ++i) {
-    if (Answers(port)) return;
-    usleep(20'000);
+  if (error != 0) return false;
+  // It tells nobody when it listens; it ends if another listens already.
+  bool ended = false;
+  const bool answers = testing_support::Eventually([&] {
+    ended = waitpid(pid_, nullptr, WNOHANG) == pid_;
+    return ended || Answers(port);
+  });
+  if (answers && !ended) return true;
+  if (!ended) {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
   }
-  std::fprintf(stderr, "docker-registry does not start, see %s\n", log.c_str());
-  std::abort();
+  pid_ = -1;
+  return false;
 }
 
 RegistryBed::~RegistryBed() {

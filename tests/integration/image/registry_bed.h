@@ -41,6 +41,8 @@ class RegistryBed {
 
  private:
   void MakeCertificate();
+  // On a port that was free a moment ago; false if it is not any more.
+  bool Start(const std::string& htpasswd, bool tls);
   void PutBlob(const std::string& repository, const std::string& bytes);
 
   testing::ScratchDir scratch_;

@@ -12,6 +12,7 @@
 
 #include "runtime/plan/rootfs_defaults.h"
 #include "tests/integration/launch/launch_bed.h"
+#include "tests/support/eventually.h"
 
 namespace pinion::launch {
 namespace {
@@ -45,8 +46,11 @@ class CgroupTest : public LaunchTest {
         os::UniqueFd(open((leaf_ + "/exec").c_str(), O_RDONLY | O_CLOEXEC));
   }
   void TearDown() override {
-    EXPECT_EQ(rmdir((leaf_ + "/exec").c_str()), 0);
-    EXPECT_EQ(rmdir(leaf_.c_str()), 0);
+    for (const std::string& group : {leaf_ + "/exec", leaf_}) {
+      EXPECT_TRUE(testing_support::Eventually([&] {
+        return rmdir(group.c_str()) == 0;
+      })) << group;
+    }
     LaunchTest::TearDown();
   }
 

@@ -79,7 +79,7 @@ print("all fine")
 TEST_F(SeccompTest, PingAndTheShell) {
   const Outcome o = Run(Debian(
       {"bash", "-c",
-       "ping -c1 -W2 127.0.0.1 && (sleep 0.01 & wait) && find /dev | sort | "
+       "ping -c1 -W60 127.0.0.1 && (sleep 0.01 & wait) && find /dev | sort | "
        "tar -cf /tmp/x.tar -T - && ls -l /tmp/x.tar && dd if=/dev/zero "
        "of=/tmp/z bs=4k count=4 status=none && stat -c %s /tmp/z"}));
   EXPECT_EQ(o.exit_code, 0) << o.err;

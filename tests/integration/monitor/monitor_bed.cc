@@ -83,9 +83,9 @@ ExitRecord Events::WaitExit(const std::string& id) {
   return *found;
 }
 
-bool Events::WaitLost(std::chrono::milliseconds timeout) {
+bool Events::WaitLost() {
   std::unique_lock<std::mutex> lock(mutex_);
-  return changed_.wait_for(lock, timeout, [this] { return lost_ > 0; });
+  return changed_.wait_for(lock, kPatience, [this] { return lost_ > 0; });
 }
 
 size_t Events::CountExits(const std::string& id) {
@@ -270,7 +270,12 @@ void MonitorTest::OpenGate() {
 }
 
 std::vector<MonitorTest::Line> MonitorTest::Log(const std::string& id) const {
-  const auto text = os::ReadFileAt(AT_FDCWD, LogPath(id), size_t{256} << 20);
+  absl::StatusOr<std::string> text;
+  // The end of a line that is just being written may be missing.
+  (void)Eventually([&] {
+    text = os::ReadFileAt(AT_FDCWD, LogPath(id), size_t{256} << 20);
+    return !text.ok() || text->empty() || text->back() == '\n';
+  });
   EXPECT_TRUE(text.ok()) << text.status();
   std::vector<Line> lines;
   std::istringstream input(text.value_or(""));
@@ -309,6 +314,11 @@ size_t MonitorTest::OpenFds(pid_t pid) {
   const auto names =
       os::ListDirAt(AT_FDCWD, "/proc/" + std::to_string(pid) + "/fd");
   return names.ok() ? names->size() : 0;
+}
+
+size_t MonitorTest::RestingFds() {
+  EXPECT_TRUE(client_->Forget("none", Soon()).ok());
+  return OpenFds(client_->pid());
 }
 
 int64_t MonitorTest::MemoryKib(pid_t pid, const std::string& key) {

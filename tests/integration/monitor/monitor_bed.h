@@ -34,7 +34,8 @@ class Events {
   // The exit of `id`, waiting at most a minute; a test failure if it
   // does not come.
   ExitRecord WaitExit(const std::string& id);
-  bool WaitLost(std::chrono::milliseconds timeout);
+  // Waits at most a minute.
+  bool WaitLost();
   // How often an exit of `id` was reported.
   size_t CountExits(const std::string& id);
   std::vector<ExitRecord> init_exits();
@@ -88,7 +89,8 @@ class MonitorTest : public testing::Test {
   std::string LogPath(const std::string& id) const {
     return dir_ + "/logs/" + id + ".log";
   }
-  // The log's lines; an unparseable one is a test failure.
+  // The log's lines, also while it is written; an unparseable one is a test
+  // failure.
   struct Line {
     std::string stream;
     char tag;
@@ -99,6 +101,8 @@ class MonitorTest : public testing::Test {
   std::string Text(const std::string& id, const std::string& stream) const;
 
   static size_t OpenFds(pid_t pid);
+  // The monitor's, once it has closed what it sent with its last answer.
+  size_t RestingFds();
   // A line of smaps_rollup: "Pss", "Pss_Anon".
   static int64_t MemoryKib(pid_t pid, const std::string& key);
 

@@ -100,8 +100,9 @@ TEST_F(OwnedNamespacesTest, AllButTheMonitorsOwnBelongToIt) {
 TEST_F(OwnedNamespacesTest, WhoMadeThemIsGone) {
   StartPod(Mapped());
   const pid_t monitor = sandbox_.monitor_pid;
-  EXPECT_EQ(Words(Of(monitor, "task/" + std::to_string(monitor) + "/children")),
-            "");
+  const std::string children =
+      Of(monitor, "task/" + std::to_string(monitor) + "/children");
+  EXPECT_TRUE(Eventually([&] { return Words(children).empty(); }));
 }
 
 TEST_F(OwnedNamespacesTest, MapsThatTheKernelDoesNotTake) {

@@ -304,7 +304,9 @@ TEST_F(TemplateTest, ManyCopiesStayWithinTheirBudget) {
   }
   EXPECT_EQ(pids.size(), size_t{kCopies});
   for (const pid_t pid : pids) {
-    EXPECT_LE(MemoryKib(pid, "Pss"), 300);
+    // It gives memory back when it has nothing else to do.
+    EXPECT_TRUE(Eventually([&] { return MemoryKib(pid, "Pss") <= 300; }))
+        << MemoryKib(pid, "Pss");
   }
   for (const auto& client : clients) {
     EXPECT_TRUE(client->Shutdown(Soon()).ok());

@@ -9,6 +9,7 @@ namespace {
 
 using testing::HasSubstr;
 using testing::Not;
+using testing_support::AddAddress;
 using testing_support::ReachesPort;
 
 constexpr std::chrono::seconds kInVain(1);
@@ -21,12 +22,10 @@ class BridgeTest : public NetworkTest {
     node_.Shell("ip link set lo up && sysctl -qw " + kForwarding);
     // A host beyond the node, which knows no way to the pods.
     Connect(node_, beyond_, "wire");
-    node_.Shell(
-        "ip address add 192.0.2.1/24 dev wire && "
-        "ip address add 2001:db8::1/64 dev wire nodad");
-    beyond_.Shell(
-        "ip address add 192.0.2.9/24 dev wire && "
-        "ip address add 2001:db8::9/64 dev wire nodad");
+    AddAddress(node_, "wire", "192.0.2.1/24");
+    AddAddress(node_, "wire", "2001:db8::1/64");
+    AddAddress(beyond_, "wire", "192.0.2.9/24");
+    AddAddress(beyond_, "wire", "2001:db8::9/64");
   }
 
   static inline const std::string kForwarding =
@@ -181,7 +180,7 @@ TEST_F(BridgeTest, PodsHaveTheMtuOfTheWayOut) {
   EXPECT_EQ(mtu(late.host, "eth0"), "1400\n");
   EXPECT_TRUE(Reaches(late.host, early.host, "10.7.1.2"));
   EXPECT_TRUE(Reaches(early.host, late.host, "10.7.1.3"));
-  late.host.Shell("ping -q -M do -s 1372 -c 1 -W 5 192.0.2.9");
+  late.host.Shell("ping -q -M do -s 1372 -c 1 -w 60 192.0.2.9");
   // Less than that is noticed as it comes, more only when nobody has less: the
   // bridge would drop what is too large for a pod, and tell nobody.
   node_.Shell("ip link set wire mtu 1380");
@@ -191,11 +190,13 @@ TEST_F(BridgeTest, PodsHaveTheMtuOfTheWayOut) {
   beyond_.Shell(
       "ip link set wire mtu 9000 && ip route add default via "
       "192.0.2.1");
-  EXPECT_THAT(beyond_.Shell("ping -M do -s 1472 -c 1 -W 5 10.7.1.3 || true"),
+  EXPECT_THAT(beyond_.Shell("ping -M do -s 1472 -c 1 -w 60 10.7.1.3 || true"),
               HasSubstr("mtu = 1400"));
   // Without a way out it stays; the address comes after that was seen.
   node_.Shell("ip route del default && ip address del 10.7.1.1/32 dev pinion0");
-  EXPECT_TRUE(Reaches(early.host, node_, "10.7.1.1"));
+  // Until it is there the node says that it knows no way to it.
+  EXPECT_TRUE(
+      Eventually([&] { return Reaches(early.host, node_, "10.7.1.1"); }));
   EXPECT_EQ(mtu(node_, "pinion0"), "1400\n");
   // The configuration's word is for pods made from then on.
   options_.mtu = 1600;
@@ -227,7 +228,7 @@ TEST_F(BridgeTest, AnMtuThatIsTooSmallForIpv6IsFineWithoutIt) {
   node_.Shell("ip link set pinion0 down");
   // Until it is up again there is no route.
   EXPECT_TRUE(Eventually([&] { return Reaches(node_, pod.host, "10.7.1.2"); }));
-  EXPECT_TRUE(network_->GetReadiness().ready);
+  EXPECT_TRUE(Eventually([&] { return network_->GetReadiness().ready; }));
 }
 
 // Each bridge forwards because its daemon turned that on for it.
@@ -333,8 +334,10 @@ TEST_F(BridgeTest, ABridgeThatIsDeletedComesBackWithItsPods) {
   ASSERT_TRUE(network_->Attach(gone.Request()).ok());
   ASSERT_TRUE(network_->Detach(gone.id).ok());
   node_.Shell("ip link delete pinion0");
-  EXPECT_TRUE(Eventually([&] { return Master("pn-6e700a070103") != ""; }));
-  EXPECT_TRUE(network_->GetReadiness().ready);
+  EXPECT_TRUE(Eventually([&] {
+    return Master("pn-6e700a070102") != "" && Master("pn-6e700a070103") != "";
+  }));
+  EXPECT_TRUE(Eventually([&] { return network_->GetReadiness().ready; }));
   EXPECT_TRUE(Reaches(node_, one.host, "10.7.1.2"));
   EXPECT_TRUE(Reaches(one.host, two.host, "fd00:7::3"));
   EXPECT_EQ(ReachesPort(two.host, beyond_, "192.0.2.9", 80, 80), "192.0.2.1");

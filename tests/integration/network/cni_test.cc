@@ -47,12 +47,14 @@ class CniTest : public NetworkTest {
 
   // A plugin that notes what it is asked and then runs `body`.
   void AddScript(const std::string& name, const std::string& body) {
-    const std::string path = dir_ + "/bin/" + name;
-    std::ofstream(path) << "#!/bin/sh\nread -r conf\n"
-                        << "echo \"$CNI_COMMAND " << name
-                        << " $CNI_NETNS $conf\" >>" << dir_ << "/calls\n"
-                        << body << "\n";
-    std::filesystem::permissions(path, std::filesystem::perms::all);
+    std::ofstream(dir_ + "/script")
+        << "#!/bin/sh\nread -r conf\n"
+        << "echo \"$CNI_COMMAND " << name << " $CNI_NETNS $conf\" >>" << dir_
+        << "/calls\n"
+        << body << "\n";
+    // Written by another process: a plugin that is started meanwhile would
+    // inherit our descriptor, and what is open for writing does not run.
+    node_.Shell("install -m 755 " + dir_ + "/script " + dir_ + "/bin/" + name);
   }
 
   // But for those of the background.
@@ -224,7 +226,8 @@ TEST_F(CniTest, ADelThatFailsIsAskedAgain) {
 }
 
 TEST_F(CniTest, APluginThatHangsIsKilled) {
-  options_.cni_timeout = std::chrono::seconds(1);
+  // Time enough for the script to start.
+  options_.cni_timeout = std::chrono::seconds(5);
   Configure(R"({"cniVersion": "1.0.0", "name": "n", "type": "slow"})");
   // With what it has started.
   AddScript("slow", "[ $CNI_COMMAND = DEL ] && exit; sleep 4716 & echo $! >" +

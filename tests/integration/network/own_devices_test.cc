@@ -21,6 +21,8 @@ class OwnDevicesTest : public NetworkTest,
   OwnDevicesTest() {
     options_.mode = GetParam();
     options_.range = "10.7.1.0/24";
+    // However slow the machine is, what cools down does so until the end.
+    options_.cool_down = std::chrono::hours(1);
     node_.Shell(
         "sysctl -eqw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1");
   }
@@ -65,7 +67,7 @@ TEST_P(OwnDevicesTest, WhatPodsSendAndAreSentIsLimited) {
   ASSERT_TRUE(Start().ok());
   Pod slow, free;
   auto request = slow.Request();
-  request.egress_bits_per_second = 8'000'000;
+  request.egress_bits_per_second = 80'000;
   request.ingress_bits_per_second = 40'000'000'000;
   for (int i = 0; i < 2; ++i) {  // The second time it is there already.
     const auto addresses = network_->Attach(request);
@@ -75,16 +77,19 @@ TEST_P(OwnDevicesTest, WhatPodsSendAndAreSentIsLimited) {
   EXPECT_EQ(Waited(free.host, "eth0"), -1);
   EXPECT_EQ(Waited(slow.host, "eth0"), 0);
   EXPECT_THAT(slow.host.Shell("tc qdisc show dev eth0"),
-              HasSubstr("rate 8Mbit burst 128Kb"));
+              HasSubstr("rate 80Kbit burst 128Kb"));
   if (bridge) {
     // More than fits into 32 bits.
     EXPECT_THAT(node_.Shell("tc qdisc show dev pn-6e700a070102"),
                 HasSubstr("rate 40Gbit"));
     EXPECT_EQ(Waited(node_, "pn-6e700a070103"), -1);
   }
-  // Twice the burst at once.
-  slow.host.Shell("ping -q -f -c 200 -s 1400 -l 200 -W 1 10.7.1.1 || true");
-  EXPECT_GT(Waited(slow.host, "eth0"), 0);
+  // More than the rate, on however slow a machine, until the burst is used up;
+  // no more than a few seconds' worth is queued then.
+  EXPECT_TRUE(Eventually([&] {
+    slow.host.Shell("ping -q -f -c 30 -s 1400 -l 30 -W 1 10.7.1.1 || true");
+    return Waited(slow.host, "eth0") > 0;
+  }));
   EXPECT_TRUE(Reaches(slow.host, node_, "10.7.1.1"));
 }
 
@@ -407,8 +412,10 @@ TEST_P(OwnDevicesTest, ManyPodsComeAndGoWithoutATrace) {
   options_.cool_down = std::chrono::milliseconds(0);
   ASSERT_TRUE(Start().ok());
   const int fds = OpenFds();
-  // Without their states, which settle a moment after the start.
-  const std::string listing = "ip -br link | cut -d' ' -f1; ip route; ip neigh";
+  // Without their states, which settle a moment after the start, and without
+  // neighbours that the kernel has learned.
+  const std::string listing =
+      "ip -br link | cut -d' ' -f1; ip route; ip neigh show nud permanent";
   const std::string links = node_.Shell(listing);
   for (int i = 0; i < 150; ++i) {
     Pod pod;
@@ -421,7 +428,8 @@ TEST_P(OwnDevicesTest, ManyPodsComeAndGoWithoutATrace) {
     ASSERT_TRUE(addresses.ok()) << i << ": " << addresses.status();
     ASSERT_TRUE(network_->Detach(pod.id).ok());
   }
-  EXPECT_EQ(OpenFds(), fds);
+  // The network's thread has one more open now and then.
+  EXPECT_TRUE(Eventually([&] { return OpenFds() <= fds; })) << OpenFds();
   // The kernel takes namespaces down in the background.
   EXPECT_TRUE(Eventually([&] { return node_.Shell(listing) == links; }))
       << node_.Shell(listing);

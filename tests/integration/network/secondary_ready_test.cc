@@ -124,7 +124,8 @@ TEST_F(SecondaryReadyTest, WhatBecomesOfAParentIsSeenWithoutAnAttach) {
   EXPECT_TRUE(Eventually([&] { return late() == "ParentDown"; })) << late();
   node_.Shell("ip link set late0 up");
   EXPECT_TRUE(Eventually([&] { return Of("late").ready; })) << late();
-  EXPECT_TRUE(ShowsReady("late", true));
+  // The metric is set after the state.
+  EXPECT_TRUE(Eventually([&] { return ShowsReady("late", true); }));
   EXPECT_EQ(Addresses("late:10.4.0.0/24", "in_use"), 0);
   node_.Shell("ip link set late0 down");
   EXPECT_TRUE(Eventually([&] { return late() == "ParentDown"; })) << late();

@@ -163,7 +163,7 @@ class Ear {
     bool heard = false;
     for (;;) {
       pollfd ready{fd_.get(), POLLIN, 0};
-      EXPECT_EQ(poll(&ready, 1, 10'000), 1) << "not even the fence";
+      EXPECT_EQ(poll(&ready, 1, 60'000), 1) << "not even the fence";
       if (testing::Test::HasFailure()) return heard;
       std::array<char, ETH_FRAME_LEN> frame{};
       const ssize_t n = recv(fd_.get(), frame.data(), frame.size(), 0);
@@ -247,10 +247,10 @@ TEST_F(SourceGuardTest, FramesForSwitchesDoNotPassItBy) {
                    sizeof(here)),
               0);
   });
-  // Who sent the next one; empty after ten seconds.
+  // Who sent the next one; empty after a minute.
   const auto sender = [&received] {
     pollfd ready{received.get(), POLLIN, 0};
-    if (poll(&ready, 1, 10'000) != 1) return std::string();
+    if (poll(&ready, 1, 60'000) != 1) return std::string();
     sockaddr_in from{};
     socklen_t length = sizeof(from);
     char byte;

@@ -126,9 +126,12 @@ TEST_F(AttachTest, ATerminalIsShared) {
   ASSERT_TRUE(WriteAll(second->input(), "hello\n"));
   std::string out;
   ASSERT_TRUE(ReadUntil(first->output(), "got hello", &out)) << out;
-  ASSERT_TRUE(first->Resize(101, 33).ok());
+  // Again and again: a shell that is told just before it reads sleeps on.
   std::string other;
-  ASSERT_TRUE(ReadUntil(second->output(), "33 101", &other)) << other;
+  ASSERT_TRUE(Eventually([&] {
+    return first->Resize(80, 24).ok() && first->Resize(101, 33).ok() &&
+           ReadUntil(second->output(), "33 101", &other, 1000);
+  })) << other;
   // A terminal is not closed by one who leaves.
   second->CloseInput();
   EXPECT_EQ(bed_->Shell(id, "echo alive"), "alive\n");
@@ -164,7 +167,7 @@ TEST_F(AttachTest, TooManyClientsAreRefusedAndTheOthersStay) {
     EXPECT_TRUE(ReadUntil(client->output(), "for all\n", &out));
   }
   clients.clear();
-  EXPECT_TRUE(Eventually([&] { return OpenFds(monitor) == fds; }));
+  EXPECT_TRUE(Eventually([&] { return OpenFds(monitor) <= fds; }));
   EXPECT_NE(Attach(id, kAll), nullptr);
 }
 
@@ -205,9 +208,10 @@ TEST_F(AttachTest, AClientThatStopsReadingIsLetGoAndTheContainerGoesOn) {
   ASSERT_NE(stuck, nullptr);
   const auto start = std::chrono::steady_clock::now();
   ASSERT_TRUE(WriteAll(stuck->input(), "go\n"));
-  const auto outcome = AwaitEnd(*stuck, 60'000);
+  const auto outcome = AwaitEnd(*stuck, 2 * kPatienceMs);
   EXPECT_EQ(outcome.status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(outcome.status().message()), HasSubstr("detached"));
+  // Not before its ten seconds; a slow machine only makes it later.
   EXPECT_GT(std::chrono::steady_clock::now() - start, std::chrono::seconds(9));
   EXPECT_TRUE(Eventually([&] {
     const std::string log = bed_->Log(id, "stdout");
@@ -216,7 +220,9 @@ TEST_F(AttachTest, AClientThatStopsReadingIsLetGoAndTheContainerGoesOn) {
 }
 
 TEST_F(AttachTest, TheEndComesInTimeWhoeverDoesNotRead) {
-  const std::string id = Start("read x; seq 1 30000; exit 6", /*once=*/false);
+  // It does not end by itself, however much the pipes hold.
+  const std::string id =
+      Start("read x; seq 1 30000; read x; exit 6", /*once=*/false);
   const auto stuck = Attach(id, kAll);
   ASSERT_NE(stuck, nullptr);
   ASSERT_TRUE(WriteAll(stuck->input(), "go\n"));
@@ -253,7 +259,7 @@ TEST_F(AttachTest, ADaemonThatGoesAwayDetachesItsClients) {
   waitpid(holder, nullptr, 0);
   close(ready[0]);
   close(ready[1]);
-  EXPECT_TRUE(Eventually([&] { return OpenFds(monitor) == fds; }))
+  EXPECT_TRUE(Eventually([&] { return OpenFds(monitor) <= fds; }))
       << OpenFds(monitor) << " instead of " << fds;
   // The container's stdin has outlived them all.
   const auto streams = Attach(id, kAll);
@@ -293,9 +299,10 @@ TEST_F(AttachTest, ClientsThatComeAndGoLeaveNothing) {
     });
   }
   for (std::thread& client : clients) client.join();
-  EXPECT_TRUE(Eventually([&] { return OpenFds(monitor) == fds; }))
+  EXPECT_TRUE(Eventually([&] { return OpenFds(monitor) <= fds; }))
       << OpenFds(monitor) << " instead of " << fds;
-  EXPECT_EQ(OpenFds(getpid()), own_fds);
+  EXPECT_TRUE(Eventually([&] { return OpenFds(getpid()) <= own_fds; }))
+      << OpenFds(getpid()) << " instead of " << own_fds;
 }
 
 }  // namespace

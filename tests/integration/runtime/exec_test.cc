@@ -135,8 +135,11 @@ TEST_F(ExecTest, ATerminalIsOneAndKnowsItsSize) {
   ASSERT_TRUE(ReadUntil(streams->output(), "ready", &out)) << out;
   EXPECT_THAT(out, HasSubstr("/dev/pts/"));
   EXPECT_THAT(out, HasSubstr("xterm"));
-  ASSERT_TRUE(streams->Resize(132, 43).ok());
-  ASSERT_TRUE(ReadUntil(streams->output(), "43 132", &out)) << out;
+  // Again and again: a shell that is told just before it reads sleeps on.
+  ASSERT_TRUE(Eventually([&] {
+    return streams->Resize(80, 24).ok() && streams->Resize(132, 43).ok() &&
+           ReadUntil(streams->output(), "43 132", &out, 1000);
+  })) << out;
   ASSERT_TRUE(WriteAll(streams->input(), "hello\n"));
   EXPECT_TRUE(ReadToEnd(streams->output(), &out));
   EXPECT_THAT(out, HasSubstr("got hello"));
@@ -164,10 +167,11 @@ TEST_F(ExecTest, AClientThatVanishesEndsTheWholeTree) {
     ASSERT_NE(streams, nullptr);
     std::string out;
     ASSERT_TRUE(ReadUntil(streams->output(), "up", &out));
-    const auto start = std::chrono::steady_clock::now();
+    // Nobody tells of the tree's end meanwhile: it is not waited for.
+    const pid_t monitor = bed_->MonitorOf(pod_);
+    ASSERT_EQ(kill(monitor, SIGSTOP), 0);
     streams.reset();
-    EXPECT_LT(std::chrono::steady_clock::now() - start,
-              std::chrono::milliseconds(500));
+    EXPECT_EQ(kill(monitor, SIGCONT), 0);
     EXPECT_TRUE(NoExecIsLeft());
     EXPECT_EQ(Count("4711"), 0);
   }
@@ -183,7 +187,7 @@ TEST_F(ExecTest, AGrandchildThatHoldsStdoutNeitherDelaysNorDies) {
   EXPECT_FALSE(ReadToEnd(streams->output(), &out, 50));
   streams.reset();
   // Left behind on purpose, as by ExecSync; it goes with the container.
-  EXPECT_EQ(Count("4712"), 1);
+  EXPECT_TRUE(Eventually([this] { return Count("4712") == 1; }));
 }
 
 TEST_F(ExecTest, TheEndOfTheContainerEndsItsExecs) {
@@ -244,11 +248,13 @@ TEST_F(ExecTest, SixtyFourThreadsThatComeAndGoLeaveNothing) {
     });
   }
   for (std::thread& client : clients) client.join();
-  EXPECT_TRUE(Eventually([&] { return OpenFds(monitor) == monitor_fds; }))
+  EXPECT_TRUE(Eventually([&] { return OpenFds(monitor) <= monitor_fds; }))
       << OpenFds(monitor) << " instead of " << monitor_fds;
   EXPECT_TRUE(Eventually([&] { return OpenFds(getpid()) <= fds; }))
       << OpenFds(getpid()) << " instead of " << fds;
-  EXPECT_EQ(Threads(getpid()), threads);
+  // One that was joined is still in /proc for a moment.
+  EXPECT_TRUE(Eventually([&] { return Threads(getpid()) <= threads; }))
+      << Threads(getpid()) << " instead of " << threads;
 }
 
 }  // namespace

@@ -71,17 +71,20 @@ class RuntimeBed {
 
 using testing_support::Eventually;
 
+// The bound of what hangs.
+constexpr int kPatienceMs = 60'000;
+
 // A session's reader: what a descriptor has, until its end (or EIO) or
 // `deadline_ms` without a byte. Appends to *data; true at the end.
-bool ReadToEnd(int fd, std::string* data, int deadline_ms = 20'000);
+bool ReadToEnd(int fd, std::string* data, int deadline_ms = kPatienceMs);
 // Reads until *data contains `text`; false at the end or the deadline.
 bool ReadUntil(int fd, const std::string& text, std::string* data,
-               int deadline_ms = 20'000);
+               int deadline_ms = kPatienceMs);
 // Writes all of it, waiting for room.
-bool WriteAll(int fd, const std::string& data, int deadline_ms = 20'000);
+bool WriteAll(int fd, const std::string& data, int deadline_ms = kPatienceMs);
 // Waits for ended_fd; the outcome.
 absl::StatusOr<int32_t> AwaitEnd(const ProcessStreams& streams,
-                                 int deadline_ms = 20'000);
+                                 int deadline_ms = kPatienceMs);
 
 size_t OpenFds(pid_t pid);
 size_t Threads(pid_t pid);

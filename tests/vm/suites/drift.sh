@@ -38,6 +38,11 @@ start_in() {  # start_in POD NAME: creates and starts a container, prints its id
   crictl start "$made" >/dev/null && echo "$made"
 }
 
+at_high() {  # at_high CONTAINER LEAF
+  crictl exec -s "$1" sh -c 'cat /big >/dev/null'
+  [[ $(<"$2/memory.current") -le $((66 * mib)) ]] && echo yes
+}
+
 # What the issue asks of memory limits, through the CRI, in one pod.
 memory_limits() {
   bed_step "memory.high holds back, memory.max kills, and only whom it concerns"
@@ -57,8 +62,8 @@ memory_limits() {
   check "80 MiB of file cache are written and read" ok "$(crictl exec -s \
     "$held" sh -c 'dd if=/dev/zero of=/big bs=1M count=80 conv=fsync \
       2>/dev/null && cat /big >/dev/null && echo ok')"
-  check "memory.current stays at memory.high" yes \
-    "$([[ $(<"$back/memory.current") -le $((66 * mib)) ]] && echo yes)"
+  # Read again where reclaim gave up: only who takes memory reclaims.
+  eventually 10 "memory.current stays at memory.high" yes at_high "$held" "$back"
   check_match "it was held back" "high [1-9]" "$(<"$back/memory.events")"
   check_match "and not killed" "oom_kill 0" "$(<"$back/memory.events")"
   check "it still runs" CONTAINER_RUNNING "$(state_of "$held")"
@@ -72,7 +77,7 @@ memory_limits() {
   eventually 20 "it ends" CONTAINER_EXITED state_of "$killed"
   check "its reason" OOMKilled "$(crictl inspect "$killed" | get status reason)"
   check "its exit code" 137 "$(crictl inspect "$killed" | get status exitCode)"
-  check "OOM kills counted" 1 "$(metric pinion_container_oom_kills_total)"
+  eventually 10 "OOM kills counted" 1 metric pinion_container_oom_kills_total
   check "its neighbour runs" CONTAINER_RUNNING "$(state_of "$held")"
   check "and the other" CONTAINER_RUNNING "$(state_of "$bystander")"
   check "the pod is promised what its containers are" $((8 * mib)) \
@@ -134,14 +139,15 @@ foreign_write() {
   local dir=$2
   local -a names=("${!wrong[@]}")
   local file=${names[RANDOM % ${#names[@]}]} right began ms
-  right=$(<"$dir/$file")
+  # Not what it reads now: what changed with another file may not be repaired.
+  right=${rights[$dir/$file]}
   [[ $right != "${wrong[$file]}" ]] || return 0
   echo "${wrong[$file]}" >"$dir/$file" || return 0
   foreign=$((foreign + 1))
   began=${EPOCHREALTIME/./}
   until [[ $(<"$dir/$file") == "$right" ]]; do
     ms=$(((${EPOCHREALTIME/./} - began) / 1000))
-    if ((ms > 40000)); then
+    if ((ms > 40000 * bed_patience)); then
       check "repair of $dir/$file" "$right" "$(<"$dir/$file")"
       return
     fi
@@ -160,6 +166,7 @@ shake() {
     if ! systemctl ${upheavals[round % 4]} 2>>"$bed_scratch/systemctl.log"; then
       failed_upheavals=$((failed_upheavals + 1))
     fi
+    bed_await_systemd
     foreign_write wrong_leaf "${leaves[RANDOM % ${#leaves[@]}]}"
     foreign_write wrong_scope "${scopes[RANDOM % ${#scopes[@]}]}"
     # And one that nobody waits for.
@@ -188,8 +195,16 @@ drift() {
   echo "made in $((SECONDS - began)) s"
   before_files=$(limit_files)
   before_pids=$(first_processes)
+  local dir file
+  local -A rights
+  for dir in "${leaves[@]}"; do
+    for file in "${!wrong_leaf[@]}"; do rights[$dir/$file]=$(<"$dir/$file"); done
+  done
+  for dir in "${scopes[@]}"; do
+    for file in "${!wrong_scope[@]}"; do rights[$dir/$file]=$(<"$dir/$file"); done
+  done
   echo "$(wc -l <<<"$before_files") lines of limit files"
-  check "the guard's descriptors" $((2 * pods)) "$(count_cgroup_descriptors)"
+  eventually 10 "the guard's descriptors" $((2 * pods)) count_cgroup_descriptors
 
   began=$SECONDS
   shake

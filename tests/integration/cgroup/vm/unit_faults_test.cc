@@ -102,7 +102,9 @@ class UnitTest : public testing::Test, protected UnitFaults {
 TEST_P(UnitFaultsTest, AStuckJobIsGivenUpAndTakenBack) {
   StuckSlice slice;
   UnitPod pod(view_);
-  const absl::Status status = Create(*impatient_, pod, slice.name());
+  // Long enough for systemd to say that it has queued the job.
+  const auto patient = NewDriver(bus_, {.job = milliseconds(10'000)});
+  const absl::Status status = Create(*patient, pod, slice.name());
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded) << status;
   EXPECT_THAT(std::string(status.message()),
               HasSubstr("its job is still queued or running"));
@@ -131,10 +133,10 @@ TEST_F(UnitTest, AQueuedStartOfADeadDaemonIsTakenBack) {
                          {{"Slice", slice.name()},
                           {"PIDs", std::vector<uint32_t>{static_cast<uint32_t>(
                                        pod.monitor.pid())}}},
-                         std::chrono::steady_clock::now() + milliseconds(500))
+                         std::chrono::steady_clock::now() + milliseconds(3000))
                      .ok());
   }
-  EXPECT_TRUE(IsKnown(pod));
+  EXPECT_TRUE(Eventually([&] { return IsKnown(pod); }));
   const absl::Status removed = driver_->Remove(pod.id, pod.path);
   EXPECT_TRUE(removed.ok()) << removed;
   EXPECT_TRUE(Eventually([&] { return !IsKnown(pod); }));
@@ -168,13 +170,12 @@ TEST_P(UnitFaultsTest, ABusThatHangsCostsADeadlineAndNoMore) {
   ExpectWorks("pntest-hung.slice");
 }
 
-// A slice whose processes take three seconds to end: a start in it meanwhile
+// A slice whose processes take ten seconds to end: a start in it meanwhile
 // is refused by systemd ("destructive"), and is made when the stop is done.
 TEST_F(UnitTest, ASliceThatIsBeingStoppedIsWaitedFor) {
   EXPECT_THAT(
       Shell("systemd-run --unit=pntest-lingers --slice=pntest-dying.slice "
-            "-p TimeoutStopSec=3 sh -c 'trap \"\" TERM; while :; do sleep 1; "
-            "done'"),
+            "-p TimeoutStopSec=10 -p KillSignal=SIGCONT sleep 1000"),
       HasSubstr("pntest-lingers"));
   EXPECT_EQ(Shell("systemctl stop --no-block pntest-dying.slice"), "");
   EXPECT_THAT(Shell("systemctl list-jobs --no-legend"),

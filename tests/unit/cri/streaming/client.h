@@ -72,7 +72,7 @@ class Client {
     Send(method + " " + path + " HTTP/1.1\r\nHost: x\r\n" + fields + "\r\n");
     std::string answer;
     while (answer.find("\r\n\r\n") == std::string::npos && !ended_) {
-      const std::string more = Receive(std::chrono::seconds(10));
+      const std::string more = Receive(std::chrono::seconds(60));
       if (more.empty()) break;
       answer += more;
     }
