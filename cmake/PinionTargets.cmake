@@ -55,7 +55,8 @@ function(pinion_binary name)
 endfunction()
 
 # pinion_test(NAME SRCS a_test.cc DEPS x LABEL unit|integration TIMEOUT s)
-# One GoogleTest binary; it runs in the top of the tree.
+# One GoogleTest binary; it runs in the top of the tree. Without a TIMEOUT it has
+# 120 seconds, an integration test 900.
 function(pinion_test name)
   cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SRCS;DEPS" ${ARGN})
   pinion_binary(${name} SRCS ${ARG_SRCS}
@@ -70,7 +71,9 @@ function(pinion_test name)
   if(NOT ARG_LABEL)
     set(ARG_LABEL unit)
   endif()
-  if(NOT ARG_TIMEOUT)
+  if(NOT ARG_TIMEOUT AND ARG_LABEL STREQUAL "integration")
+    set(ARG_TIMEOUT 900)
+  elseif(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})

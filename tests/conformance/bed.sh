@@ -69,15 +69,28 @@ need() {
   exit 1
 }
 
+# bed_limit SECONDS MOST: how long to wait for what takes so long on an idle
+# machine; one failure must not use up the time that a suite is given.
+bed_limit() {
+  local limit=$(($1 * bed_patience))
+  echo $((limit < $2 ? limit : $2))
+}
+
 # eventually SECONDS WHAT WANT COMMAND…: the command's output comes to be WANT.
 # For what the CRI has no event for; bounded, in the VM more widely: emulated
 # CPUs stand still now and then.
 eventually() {
-  local deadline=$((SECONDS + $1 * bed_patience))
-  local what=$2 want=$3 have
+  local began=$SECONDS limit what=$2 want=$3 have said=
+  limit=$(bed_limit "$1" 120)
   shift 3
   while have=$("$@" 2>/dev/null) || true; [[ $have != "$want" ]] &&
-    ((SECONDS < deadline)); do
+    ((SECONDS - began < limit)); do
+    # Should the suite be killed meanwhile, it is known what for.
+    if [[ -z $said ]] && ((SECONDS - began >= 30)); then
+      said=yes
+      printf '... waiting for %s\n  want: %s\n  have: %s\n' \
+        "$what" "$want" "$have"
+    fi
     sleep 0.1
   done
   check "$what" "$want" "$have"
@@ -207,7 +220,7 @@ bed_piniond() {
     --socket "$bed_scratch/pinion.sock" --metrics-address 127.0.0.1:9469 \
     >>"$bed_scratch/piniond.log" 2>&1 &
   bed_daemon=$!
-  local deadline=$((SECONDS + 60 * bed_patience))
+  local deadline=$((SECONDS + $(bed_limit 60 180)))
   until crictl version >/dev/null 2>&1; do
     if ! kill -0 "$bed_daemon" 2>/dev/null || ((SECONDS > deadline)); then
       echo "FAIL piniond does not serve; its log ends:"
@@ -294,7 +307,7 @@ bed_mount_changes() { diff <(echo "$bed_mounts") <(bed_mount_points); }
 
 # bed_await_systemd: until it answers, which it does not while it is re-executed.
 bed_await_systemd() {
-  local deadline=$((SECONDS + 60 * bed_patience))
+  local deadline=$((SECONDS + $(bed_limit 60 180)))
   until systemctl show -p Version >/dev/null 2>&1 || ((SECONDS > deadline)); do
     sleep 0.1
   done

@@ -166,10 +166,11 @@ reach() {
   check "the pod's interface has its address" yes \
     "$(in_shell ip -4 addr show dev eth0 | grep "inet $pod_ip/" >/dev/null &&
       echo yes)"
-  eventually 20 "the host reaches the pod" yes shows "Welcome to nginx" \
-    curl -sS --noproxy '*' --max-time 10 "http://$pod_ip/"
+  # The server may still be about to listen; once it does, one look each.
   eventually 20 "a container reaches another by loopback" yes \
     shows "Welcome to nginx" in_shell timeout 10 wget -qO- http://127.0.0.1/
+  check_match "the host reaches the pod" "Welcome to nginx" \
+    "$(curl -sS --noproxy '*' --max-time 60 "http://$pod_ip/" 2>&1)"
   local host_ip
   host_ip=$(ip -4 route get "$pod_ip" | sed -n 's/.* src \([0-9.]*\).*/\1/p')
   need "the host's address towards the pod" "$host_ip"
@@ -178,8 +179,8 @@ reach() {
   local server=$!
   eventually 20 "the host's server listens" 200 curl -s --noproxy '*' \
     -o /dev/null -w '%{http_code}' "http://$host_ip:8099/"
-  eventually 20 "the pod reaches the host" yes shows "shell.log" \
-    in_shell timeout 10 wget -qO- "http://$host_ip:8099/"
+  check_match "the pod reaches the host" "shell.log" \
+    "$(in_shell timeout 60 wget -qO- "http://$host_ip:8099/")"
   kill "$server"
   wait "$server" 2>/dev/null
 }

@@ -87,10 +87,18 @@ exec_plain() {
     "$(streaming exec "$shell" head -c 33554432 /dev/zero | wc -c)"
   check "input that nobody reads" 0 \
     "$(head -c 8388608 /dev/zero | code streaming exec -i "$shell" true)"
-  # Its own end comes after that of crictl's time.
-  check "a grandchild does not hold the session" $'started\ncode 0' \
-    "$(streaming exec "$shell" sh -c 'sleep 100000 & echo started'
-      echo "code $?")"
+  local try began said took
+  # Again if it was slow: what waits for the grandchild is so each time.
+  for ((try = 0; try < 3; ++try)); do
+    began=$SECONDS
+    # The sleep outlasts `timeout 300`, which would give code 124.
+    said=$(streaming exec "$shell" sh -c 'sleep 100000 & echo started'
+      echo "code $?")
+    took=$((SECONDS - began))
+    if ((took < 20)) || [[ $said != *"code 0" ]]; then break; fi
+  done
+  check "a grandchild does not hold the session" $'started\ncode 0' "$said"
+  check "and was not waited for" yes "$( ((took < 20)) && echo yes)"
 }
 
 exec_terminal() {
@@ -127,9 +135,9 @@ monitor_fds() {
 }
 
 # What there is, if it is more than that: it may have been counted with one that
-# was about to be closed.
-daemon_fds_above() { daemon_fds | awk -v most="$1" '$1 > most'; }
-monitor_fds_above() { monitor_fds | awk -v most="$1" '$1 > most'; }
+# was about to be closed. None at all has a process that is gone.
+daemon_fds_above() { daemon_fds | awk -v most="$1" '$1 > most || $1 == 0'; }
+monitor_fds_above() { monitor_fds | awk -v most="$1" '$1 > most || $1 == 0'; }
 
 # The daemon's once it has let go of what it still cleans up: when twenty looks
 # in a row have found the same.

@@ -62,9 +62,9 @@ void AddAddress(TestHost& host, const std::string& device,
                 const std::string& prefix);
 
 // Whether `from` gets a TCP connection to `address` and one byte over it
-// within `limit`; `to` is the host that listens there. It is tried again where
-// there is no way yet: the kernel lets a new IPv6 address hear solicitations a
-// moment later, from a work queue, and a daemon follows its parent when it can.
+// within `limit`; `to` is the host that listens there. It is tried again while
+// no neighbour answers: the kernel lets a new IPv6 address hear solicitations a
+// moment later, from a work queue.
 bool Reaches(TestHost& from, TestHost& to, const std::string& address,
              std::chrono::seconds limit = std::chrono::seconds(30));
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What tests/vm/run promises when a VM does not boot (its other promises:
-suites/selfcheck.sh): the kernel waits for a root that there is not."""
+suites/selfcheck.sh): the initramfs waits (rootdelay) for a root that there is
+not."""
 
 import pathlib
 import subprocess

@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "os/file.h"
+#include "tests/integration/cgroup/first_look.h"
 #include "tests/support/child.h"
 #include "tests/support/eventually.h"
 #include "tests/support/scratch_cgroup.h"
@@ -73,14 +74,6 @@ class DriftGuardTest : public testing::Test {
     }
     guard_->Watch(cgroup);
     return cgroup;
-  }
-
-  // Until the first look has been: from then on only writes are looked at.
-  static void AwaitFirstLook(const BookedCgroupPtr& cgroup) {
-    EXPECT_TRUE(Eventually([&] {
-      const absl::MutexLock lock(&cgroup->mutex);
-      return cgroup->complete;
-    }));
   }
 
   // Until the first looks at all that was entered so far have been.
@@ -265,10 +258,7 @@ TEST_F(DriftGuardTest, AFloodOfWritesIsAnsweredSlowlyAndInTheEnd) {
 TEST_F(DriftGuardTest, AWriteCostsALookAtThatFileOnly) {
   Start(DriftMode::kRepair);
   const auto cgroup = Enter("one");
-  EXPECT_TRUE(Eventually([&] {
-    const absl::MutexLock lock(&cgroup->mutex);
-    return cgroup->complete;
-  })) << "the first look, at all of them";
+  AwaitFirstLook(cgroup);
   // This process's own is not told: only who looks finds it.
   const std::string other = absl::StrCat(cgroup->path, "/", kOther);
   scratch_.Write(other, "9");

@@ -43,13 +43,15 @@ class GuardedFiles : public ::testing::Test {
     Write(path, "cgroup.procs", "");
     Write(path, "cgroup.subtree_control", "");
   }
-  // At once, as the kernel does it: the guard shall see no half of it.
+  // At once, as the kernel does it: the guard shall see no half of it. A text
+  // of another length comes with another inode: an inotify watch on the file
+  // never sees it.
   void Write(const std::string& path, const std::string& file,
              const std::string& text) {
     const std::string name = dir_.path() + path + "/" + file;
     const std::string line = text + "\n";
     std::error_code missing;
-    // Where somebody may watch it.
+    // Into the same inode, where somebody may watch it.
     if (std::filesystem::file_size(name, missing) == line.size() && !missing) {
       const os::UniqueFd fd(open(name.c_str(), O_WRONLY | O_CLOEXEC));
       EXPECT_EQ(pwrite(fd.get(), line.data(), line.size(), 0),

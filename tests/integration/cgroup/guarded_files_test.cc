@@ -21,6 +21,7 @@
 #include "runtime/cgroup/cpuset_files.h"
 #include "runtime/cgroup/drift_guard.h"
 #include "runtime/cgroup/memory_hold.h"
+#include "tests/integration/cgroup/first_look.h"
 #include "tests/support/child.h"
 #include "tests/support/eventually.h"
 
@@ -56,12 +57,6 @@ class SweptFilesTest : public GuardedFiles {
     guard_->Watch(cgroup);
     return cgroup;
   }
-  static void AwaitComplete(const BookedCgroupPtr& cgroup) {
-    EXPECT_TRUE(Eventually([&] {
-      const absl::MutexLock lock(&cgroup->mutex);
-      return cgroup->complete;
-    }));
-  }
   // Several sweeps have come and gone.
   void AwaitSweeps() {
     for (const char* text : {"11", "12", "13"}) {
@@ -80,7 +75,7 @@ TEST_F(SweptFilesTest, TheWeightOfAnUpdateStays) {
   Write(leaf_, "pids.max", "10");
   Start();
   const auto cgroup = Book(leaf_, {{"cpu.weight", "41\n"}});
-  AwaitComplete(cgroup);
+  AwaitFirstLook(cgroup);
   {
     const absl::MutexLock lock(&cgroup->mutex);
     EXPECT_EQ(cgroup->held.count("cpu.weight.nice"), 0U) << "the same again";
@@ -129,7 +124,7 @@ TEST_F(SweptFilesTest, AWriteThatTakesLongHoldsUpNoOther) {
   const auto cgroup = Book(leaf_, {{"cpuset.mems", "0\n"},
                                    {"memory.max", absl::StrCat(kLow, "\n")},
                                    {"pids.max", "10\n"}});
-  AwaitComplete(cgroup);
+  AwaitFirstLook(cgroup);
   {
     // As while pages migrate, and while memory is reclaimed.
     const FileClaim slow =
@@ -343,7 +338,7 @@ TEST_F(SweptFilesTest, OnlyCpusThatWereLostAreTold) {
   Start();
   const auto cgroup =
       Book(leaf_, {{"cpuset.cpus", "0-3\n"}, {"pids.max", "10\n"}});
-  AwaitComplete(cgroup);
+  AwaitFirstLook(cgroup);
   AwaitSweeps();
   EXPECT_TRUE(Counts("unrepaired", "cpuset.cpus.effective", 0));
   Write(leaf_, "cpuset.cpus.effective", "0");
@@ -425,7 +420,7 @@ TEST_F(SweptFilesTest, AFileThatWentWithoutItsControllerIsTold) {
 TEST_F(SweptFilesTest, AFileNobodySetStaysAsItWasSeen) {
   Write(leaf_, "memory.high", kHigh);
   Start();
-  AwaitComplete(Book(leaf_, {}));
+  AwaitFirstLook(Book(leaf_, {}));
   Write(leaf_, "memory.high", kLow);
   EXPECT_TRUE(Reads(leaf_, "memory.high", kHigh));
 }

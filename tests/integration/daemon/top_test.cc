@@ -166,11 +166,23 @@ class TopTest : public ::testing::Test {
 };
 
 TEST_F(TopTest, JsonHasTheKernelsNumbers) {
-  const double before = CpuSeconds();
-  const Outcome outcome = RunProgram(Words({"--json"}));
-  const double used = CpuSeconds() - before;
+  Outcome outcome;
+  double used = 0;
+  nlohmann::json root;
+  // Again while the machine is too busy for the one that burns a CPU: a
+  // fraction instead of a percentage is never more than 5.
+  EXPECT_TRUE(testing_support::Eventually([&] {
+    const double before = CpuSeconds();
+    outcome = RunProgram(Words({"--json"}));
+    used = CpuSeconds() - before;
+    root = nlohmann::json::parse(outcome.output, nullptr, false);
+    // What is wrong with it is said below.
+    if (!root.is_object() || root["pods"].size() != 2) return true;
+    const double percent = root["pods"][0]["cpu"]["percent"].get<double>();
+    EXPECT_LE(percent, used * 100 + 0.1);
+    return percent > 5.0;
+  })) << outcome.output;
   ASSERT_EQ(outcome.exit_code, 0) << outcome.output;
-  const auto root = nlohmann::json::parse(outcome.output, nullptr, false);
   ASSERT_TRUE(root.is_object()) << outcome.output;
   // pinionctl slept as long between the two answers.
   EXPECT_GE(root["seconds"], 1.0);
@@ -181,7 +193,7 @@ TEST_F(TopTest, JsonHasTheKernelsNumbers) {
   // Over a second at least, and within the time of which we know.
   const auto& burner = busy["containers"][0];
   for (const auto& row : {busy, burner}) {
-    EXPECT_GT(row["cpu"]["percent"], 0.0);
+    EXPECT_GT(row["cpu"]["percent"], 1.0);
     EXPECT_LE(row["cpu"]["percent"].get<double>(), used * 100 + 0.1);
   }
   EXPECT_EQ(busy["containers"][0]["name"], "burner");

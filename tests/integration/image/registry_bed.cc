@@ -79,10 +79,14 @@ RegistryBed::RegistryBed(const std::string& htpasswd, bool tls) {
   for (int i = 0; i < kStarts; ++i) {
     if (Start(htpasswd, tls)) return;
   }
+  GiveUp("ends again and again");
+}
+
+void RegistryBed::GiveUp(const std::string& why) const {
   std::ifstream log(scratch_.path() + "/log");
   std::stringstream text;
   text << log.rdbuf();
-  std::fprintf(stderr, "docker-registry does not start:\n%s\n",
+  std::fprintf(stderr, "docker-registry %s:\n%s\n", why.c_str(),
                text.str().c_str());
   std::abort();
 }
@@ -117,20 +121,20 @@ bool RegistryBed::Start(const std::string& htpasswd, bool tls) {
   const int error = posix_spawn(&pid_, kRegistry, &actions, nullptr,
                                 const_cast<char* const*>(argv), environ);
   posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) return false;
+  if (error != 0) GiveUp(absl::StrCat("does not start, error ", error));
   // It tells nobody when it listens; it ends if another listens already.
-  bool ended = false;
-  const bool answers = testing_support::Eventually([&] {
-    ended = waitpid(pid_, nullptr, WNOHANG) == pid_;
-    return ended || Answers(port);
-  });
-  if (answers && !ended) return true;
-  if (!ended) {
-    kill(pid_, SIGKILL);
-    waitpid(pid_, nullptr, 0);
-  }
-  pid_ = -1;
-  return false;
+  const auto has_ended = [this] {
+    if (pid_ > 0 && waitpid(pid_, nullptr, WNOHANG) == pid_) pid_ = -1;
+    return pid_ < 0;
+  };
+  const bool answers =
+      testing_support::Eventually([&] { return has_ended() || Answers(port); });
+  // The answer may have been another's.
+  if (has_ended()) return false;
+  if (answers) return true;
+  kill(pid_, SIGKILL);
+  waitpid(pid_, nullptr, 0);
+  GiveUp("does not answer");
 }
 
 RegistryBed::~RegistryBed() {

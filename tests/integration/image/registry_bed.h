@@ -41,8 +41,12 @@ class RegistryBed {
 
  private:
   void MakeCertificate();
-  // On a port that was free a moment ago; false if it is not any more.
+  // On a port that was free a moment ago; false if the registry ended, as it
+  // does if the port is not free any more. Gives up if it does not answer
+  // within a minute.
   bool Start(const std::string& htpasswd, bool tls);
+  // Aborts, with the registry's log.
+  [[noreturn]] void GiveUp(const std::string& why) const;
   void PutBlob(const std::string& repository, const std::string& bytes);
 
   testing::ScratchDir scratch_;

@@ -7,8 +7,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
-
 #include "os/file.h"
 #include "runtime/launch/plan_writer.h"
 #include "tests/integration/monitor/monitor_bed.h"
@@ -21,16 +19,9 @@ using testing::StartsWith;
 
 using LifecycleTest = MonitorTest;
 
-// Not time(2), whose clock is behind by up to a tick.
-int64_t Now() {
-  return std::chrono::nanoseconds(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
 TEST_F(LifecycleTest, ContainerRunsIsLoggedAndItsExitIsReported) {
   StartPod();
-  const int64_t before = Now();
+  const int64_t before = WallNanos();
   const Started started = Run("c1", "echo out; echo err >&2; exit 7");
   EXPECT_GT(started.pid, 0);
   EXPECT_GT(started.start_ticks, 0u);
@@ -41,7 +32,7 @@ TEST_F(LifecycleTest, ContainerRunsIsLoggedAndItsExitIsReported) {
   EXPECT_FALSE(exit.oom_killed);
   EXPECT_EQ(exit.error, "");
   EXPECT_GE(exit.finished_at_ns, started.started_at_ns);
-  EXPECT_LE(exit.finished_at_ns, Now());
+  EXPECT_LE(exit.finished_at_ns, WallNanos());
   EXPECT_EQ(Text("c1", "stdout"), "out\n");
   EXPECT_EQ(Text("c1", "stderr"), "err\n");
   struct stat st = {};

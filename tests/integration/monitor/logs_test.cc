@@ -3,11 +3,13 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <linux/fs.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "os/file.h"
@@ -121,11 +123,15 @@ class FrozenDisk {
     root_ = os::UniqueFd(
         open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     EXPECT_TRUE(root_.valid());
-    // Whatever becomes of the test, nothing stays frozen; but for longer than
+    const os::UniqueFd test(
+        static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+    EXPECT_TRUE(test.valid());
+    // Nothing stays frozen once the test has died, nor for longer than
     // anything here waits.
-    watchdog_ = std::make_unique<testing_support::Child>([this] {
-      prctl(PR_SET_PDEATHSIG, 0);  // Also if the test itself dies.
-      sleep(300);
+    watchdog_ = std::make_unique<testing_support::Child>([&] {
+      prctl(PR_SET_PDEATHSIG, 0);
+      pollfd ended = {test.get(), POLLIN, 0};
+      (void)poll(&ended, 1, 300'000);
       return ioctl(root_.get(), FITHAW, 0);
     });
   }
@@ -267,15 +273,21 @@ TEST_F(LogsTest, FloodsDoNotDelayAnswers) {
     request.cgroup_fd = leaf.get();
     ASSERT_TRUE(client_->Start(request, Soon()).ok());
   }
-  double worst = 0;
-  for (int i = 0; i < 50; ++i) {
-    const auto before = std::chrono::steady_clock::now();
-    ASSERT_TRUE(client_->Signal("flood0", 0, Soon()).ok());
-    const std::chrono::duration<double, std::milli> took =
-        std::chrono::steady_clock::now() - before;
-    worst = std::max(worst, took.count());
+  constexpr double kMostMs = 5000;
+  double worst = kMostMs;
+  // A slow machine may hold it up, but not in every try.
+  for (int tries = 0; tries < 3 && worst >= kMostMs; ++tries) {
+    worst = 0;
+    for (int i = 0; i < 50; ++i) {
+      const auto before = std::chrono::steady_clock::now();
+      ASSERT_TRUE(client_->Signal("flood0", 0, Soon()).ok());
+      const std::chrono::duration<double, std::milli> took =
+          std::chrono::steady_clock::now() - before;
+      worst = std::max(worst, took.count());
+    }
+    std::printf("  slowest answer beside %d floods: %.2f ms\n", kFloods, worst);
   }
-  std::printf("  slowest answer beside %d floods: %.2f ms\n", kFloods, worst);
+  EXPECT_LT(worst, kMostMs);
   for (int i = 0; i < kFloods; ++i) {
     const std::string id = "flood" + std::to_string(i);
     EXPECT_TRUE(client_->Signal(id, SIGKILL, Soon()).ok());

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <stdint.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -313,7 +314,10 @@ std::unique_ptr<MonitorClient> MonitorTest::Reconnect(
 size_t MonitorTest::OpenFds(pid_t pid) {
   const auto names =
       os::ListDirAt(AT_FDCWD, "/proc/" + std::to_string(pid) + "/fd");
-  return names.ok() ? names->size() : 0;
+  if (names.ok() && !names->empty()) return names->size();
+  // Gone, or a zombie. Said once, however often it is looked at.
+  if (!HasFailure()) ADD_FAILURE() << "process " << pid << " has ended";
+  return SIZE_MAX;
 }
 
 size_t MonitorTest::RestingFds() {

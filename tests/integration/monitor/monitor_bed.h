@@ -27,6 +27,14 @@ namespace pinion::monitor {
 
 using testing_support::Eventually;
 
+// Nanoseconds since the epoch; not time(2), whose clock is behind by up to a
+// tick.
+inline int64_t WallNanos() {
+  return std::chrono::nanoseconds(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
 // Thread-safe: what a MonitorClient's callbacks said.
 class Events {
  public:
@@ -100,6 +108,7 @@ class MonitorTest : public testing::Test {
   // What `kubectl logs` would print of one stream.
   std::string Text(const std::string& id, const std::string& stream) const;
 
+  // Of a live process; one that has ended fails the test and has SIZE_MAX.
   static size_t OpenFds(pid_t pid);
   // The monitor's, once it has closed what it sent with its last answer.
   size_t RestingFds();

@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <string>
@@ -306,13 +307,11 @@ class SlowAttach {
       : node_("/proc/self/fd/" + std::to_string(node.netns_fd())),
         thread_([this, &network] {
           node_.Run([&] { result_ = network.Attach(pod_.Request()); });
-          done_ = true;
         }) {}
   ~SlowAttach() {
     if (thread_.joinable()) thread_.join();
   }
 
-  bool done() const { return done_; }
   Pod& pod() { return pod_; }
   const absl::StatusOr<PodAddresses>& Await() {
     thread_.join();
@@ -323,28 +322,48 @@ class SlowAttach {
   TestHost node_;
   Pod pod_;
   absl::StatusOr<PodAddresses> result_;
-  std::atomic<bool> done_ = false;
   std::thread thread_;
 };
 
 TEST_F(DuplicateProbeTest, NobodyWaitsUntilItHasAsked) {
-  ASSERT_TRUE(Start().ok());
-  Pod first;
-  ASSERT_TRUE(Attach(first).ok());
+  const std::string pool = "10.9.7.0/24";
   // Two of three are the station's, the third is another link's: to look for
   // one that is free takes some seconds.
   for (const int n : {4, 7, 10, 13}) Hold("10.9.7." + std::to_string(n));
-  const Station station(third_, 2,
-                        [](size_t n) { return n < 15 && n % 3 != 0; });
-  SlowAttach slow(node_, *network_);
-  ASSERT_TRUE(Eventually([&] { return Duplicates("10.9.7.0/24") >= 1; }));
-  // Takes the lock exclusively, as a change of devices does, and is quick.
-  EXPECT_TRUE(network_->SetPodCidr("10.9.8.0/24").ok());
-  EXPECT_TRUE(network_->Detach(first.id).ok());
-  EXPECT_FALSE(slow.done());
-  const auto addresses = slow.Await();
-  ASSERT_TRUE(addresses.ok()) << addresses.status();
-  EXPECT_TRUE(Reaches(node_, slow.pod().host, addresses->ip));
+  for (int round = 0;; ++round) {
+    ASSERT_LT(round, 10) << "somebody waited each time";
+    // With the same addresses as before.
+    network_.reset();
+    std::filesystem::remove_all(options_.ipam_dir);
+    ASSERT_TRUE(Start().ok());
+    Pod first;
+    ASSERT_TRUE(Attach(first).ok());
+    const int before = Duplicates(pool);
+    const Station station(third_, 2,
+                          [](size_t n) { return n < 15 && n % 3 != 0; });
+    Stopwatch since_first;
+    SlowAttach slow(node_, *network_);
+    ASSERT_TRUE(Eventually([&] {
+      const Stopwatch now;
+      if (Duplicates(pool) > before) return true;
+      since_first = now;
+      return false;
+    }));
+    // Takes PoolNetwork's mutex_, which an attach shares, exclusively, as a
+    // change of devices does, and is quick: the range is configured.
+    EXPECT_TRUE(network_->SetPodCidr("10.9.8.0/24").ok());
+    EXPECT_TRUE(network_->Detach(first.id).ok());
+    const double waited = since_first.Seconds();
+    const auto addresses = slow.Await();
+    ASSERT_TRUE(addresses.ok()) << addresses.status();
+    // A station that the machine kept waiting has answered too late. Eight more
+    // answers, each to the second question, take 0.8 s.
+    if (waited < 0.8 && Duplicates(pool) >= before + 9) {
+      EXPECT_TRUE(Reaches(node_, slow.pod().host, addresses->ip));
+      return;
+    }
+    ASSERT_TRUE(network_->Detach(slow.pod().id).ok());
+  }
 }
 
 TEST_F(DuplicateProbeTest, AnAddressThatWasSweptMeanwhileIsClaimedAnew) {

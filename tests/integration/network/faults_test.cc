@@ -17,6 +17,7 @@
 #include <set>
 #include <thread>
 
+#include "base/clock.h"
 #include "tests/integration/network/network_bed.h"
 
 namespace pinion::network {
@@ -190,11 +191,12 @@ TEST_P(NetworkFaultsTest, AParentThatGoesAwayInMidAttachLeaksNoAddress) {
   // of RCU, during which it lets nobody change any link.
   constexpr int kOfEach = 40;
   const auto enough = [&] { return attached >= kOfEach && refused >= kOfEach; };
+  const Stopwatch since;
   std::vector<std::thread> threads;
   for (int t = 0; t < 2; ++t) {
     threads.emplace_back([&] {
-      // On, if need be, until there was one of each.
-      for (int i = 0; i < 4000 && !enough(); ++i) {
+      // On, if need be, until there was one of each: two minutes at most.
+      for (int i = 0; since.Seconds() < 120 && !enough(); ++i) {
         if (i >= 400 && attached > 0 && refused > 0) break;
         Pod pod;
         const auto addresses = network_->Attach(pod.Request());

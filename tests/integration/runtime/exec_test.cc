@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <fstream>
 #include <random>
 #include <thread>
@@ -12,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "tests/integration/runtime/runtime_bed.h"
+#include "tests/support/eventually.h"
 
 namespace pinion::runtime {
 namespace {
@@ -160,18 +162,22 @@ TEST_F(ExecTest, ATerminalsHalfCloseIsAnEndOfFile) {
 
 TEST_F(ExecTest, AClientThatVanishesEndsTheWholeTree) {
   for (const StreamOptions& options : {kAll, kTerminal}) {
-    auto streams = Open(
-        "trap '' TERM HUP INT PIPE; sleep 4711 & setsid sleep 4711 & "
-        "echo up; cat; sleep 4711",
-        options);
-    ASSERT_NE(streams, nullptr);
-    std::string out;
-    ASSERT_TRUE(ReadUntil(streams->output(), "up", &out));
-    // Nobody tells of the tree's end meanwhile: it is not waited for.
-    const pid_t monitor = bed_->MonitorOf(pod_);
-    ASSERT_EQ(kill(monitor, SIGSTOP), 0);
-    streams.reset();
-    EXPECT_EQ(kill(monitor, SIGCONT), 0);
+    const auto vanish = [&](const std::string&) {
+      auto streams = Open(
+          "trap '' TERM HUP INT PIPE; sleep 4711 & setsid sleep 4711 & "
+          "echo up; cat; sleep 4711",
+          options);
+      ASSERT_NE(streams, nullptr);
+      std::string out;
+      ASSERT_TRUE(ReadUntil(streams->output(), "up", &out));
+      // Nobody tells of the tree's end meanwhile: it is not waited for.
+      const pid_t monitor = bed_->MonitorOf(pod_);
+      ASSERT_EQ(kill(monitor, SIGSTOP), 0);
+      streams.reset();
+      EXPECT_EQ(kill(monitor, SIGCONT), 0);
+    };
+    // The shortest of its waits (exec_sync.cc, kKillDeadline).
+    EXPECT_TRUE(testing_support::DoesNotWait(std::chrono::seconds(5), vanish));
     EXPECT_TRUE(NoExecIsLeft());
     EXPECT_EQ(Count("4711"), 0);
   }

@@ -1,6 +1,7 @@
 #include "tests/integration/runtime/runtime_bed.h"
 
 #include <poll.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -297,7 +298,12 @@ size_t OpenFds(pid_t pid) {
        fs::directory_iterator(absl::StrCat("/proc/", pid, "/fd"), gone)) {
     ++count;
   }
-  return count;
+  if (count > 0) return count;
+  // Gone, or a zombie. Said once, however often it is looked at.
+  if (!::testing::Test::HasFailure()) {
+    ADD_FAILURE() << "process " << pid << " has ended";
+  }
+  return SIZE_MAX;
 }
 
 size_t Threads(pid_t pid) {

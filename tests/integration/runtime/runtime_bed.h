@@ -86,6 +86,7 @@ bool WriteAll(int fd, const std::string& data, int deadline_ms = kPatienceMs);
 absl::StatusOr<int32_t> AwaitEnd(const ProcessStreams& streams,
                                  int deadline_ms = kPatienceMs);
 
+// Of a live process; one that has ended fails the test and has SIZE_MAX.
 size_t OpenFds(pid_t pid);
 size_t Threads(pid_t pid);
 // A line of smaps_rollup: "Pss", "Pss_Anon".

@@ -43,10 +43,15 @@ bool IsListed(const std::string& unit) {
          list.find(unit) != std::string::npos;
 }
 
+// Until systemd can be asked again.
+void AwaitSystemd() {
+  EXPECT_TRUE(Eventually([] { return !IsListed("no-such-unit"); }));
+}
+
 // What it says; returns when systemd can be asked again.
 std::string Systemctl(const std::string& words) {
   const std::string said = Shell("systemctl " + words);
-  EXPECT_TRUE(Eventually([] { return !IsListed("no-such-unit"); }));
+  AwaitSystemd();
   return said;
 }
 
@@ -151,7 +156,8 @@ TEST_P(SystemdDriverTest, APodIsOneUnitAndGoesWithoutATrace) {
   EXPECT_FALSE(view_.Exists(pod.path));
   EXPECT_THAT(Shell("systemctl is-active " + pod.Unit()),
               HasSubstr("inactive"));
-  EXPECT_TRUE(Eventually([&] { return !IsListed(pod.Unit()); }));
+  AwaitSystemd();
+  EXPECT_FALSE(IsListed(pod.Unit()));
   EXPECT_TRUE(driver_->Remove(pod.id, pod.path).ok());
   EXPECT_THAT(*driver_->ListPods(), Not(Contains(pod.id)));
 }
@@ -189,7 +195,8 @@ TEST_P(SystemdDriverTest, AMonitorThatIsGoneIsAnErrorAndLeavesNothing) {
   EXPECT_FALSE(status.ok());
   EXPECT_THAT(std::string(status.message()), HasSubstr(pod.Unit()));
   EXPECT_FALSE(view_.Exists(driver_->PathOf(pod.id, "pntest-c.slice")));
-  EXPECT_TRUE(Eventually([&] { return !IsListed(pod.Unit()); }));
+  AwaitSystemd();
+  EXPECT_FALSE(IsListed(pod.Unit()));
 }
 
 TEST_P(SystemdDriverTest, AnEmptiedScopeGoesByItself) {

@@ -145,8 +145,9 @@ class UnitStormTest : public testing::Test {
     return made.manager_ms + removed.manager_ms;
   }
 
-  // What a pod costs PID 1 among the most pods, against among the least.
-  double Growth() {
+  // What a pod costs PID 1 among the most pods, against among the least: not
+  // less than `limit` only if it is so each time.
+  double Growth(double limit) {
     AwaitQuiet();
     idle_ = IdleMsPerSecond();
     std::printf("PID 1 with nothing to do: %.2f ms a second\n", idle_);
@@ -155,11 +156,16 @@ class UnitStormTest : public testing::Test {
         " one by one: made       removed\n");
     double first = 0;
     double last = 0;
-    for (const int size : Sizes()) {
+    const std::vector<int> sizes = Sizes();
+    for (const int size : sizes) {
       // The better of two: in emulation a busy host counts as PID 1's time.
       last = Storm(size);
       last = std::min(last, Storm(size));
       if (first == 0) first = last;
+    }
+    // Again where it may have been a busy host; what grows does so each time.
+    for (int i = 0; i < 3 && last / first >= limit; ++i) {
+      last = std::min(last, Storm(sizes.back()));
     }
     std::printf("PID 1 per pod, the most pods against the least: %.2f x\n",
                 last / first);
@@ -175,13 +181,11 @@ class UnitStormTest : public testing::Test {
 };
 
 TEST_F(UnitStormTest, APodCostsTheManagerTheSameHoweverMany) {
-  double growth = Growth();
-  // Of a host that is busy for a part of it: what grows does so each time.
-  for (int i = 0; i < 2 && growth >= 3; ++i) growth = Growth();
+  static constexpr double kLimit = 3;
   // 1.2 to 1.5 for 100 against 27 here, where a busy host counts, too; it was
   // 3.7 when systemd was asked about each job every second. What a pod asks of
   // it is counted, on any machine, in sd_bus_test.cc.
-  EXPECT_LT(growth, 3);
+  EXPECT_LT(Growth(kLimit), kLimit);
   EXPECT_TRUE(Eventually([] {
     return Shell("systemctl list-units --all --no-legend 'pinion-*.scope'")
         .empty();
